@@ -1,0 +1,40 @@
+/* The context's inside: what every module of the library may use of it. */
+#ifndef TESSERA_CORE_CONTEXT_H
+#define TESSERA_CORE_CONTEXT_H
+
+#include "core/status.h"
+
+struct program; /* core/program.h */
+
+struct tess_context {
+    cl_context cl;
+    cl_command_queue queue;
+    tess_device_info device;
+    tess_error error; /* of the last failed call */
+    tess_counters counters;
+    tess_log_callback log;
+    void *log_user;
+    tess_log_level log_level;
+    char *cache_dir;          /* NULL: no cache on disk */
+    char *kernel_dir;         /* NULL: the embedded kernels */
+    struct program *programs; /* built so far: a list owned by the context */
+};
+
+/* error_set on the context's last error. */
+tess_status context_fail(tess_context *ctx, tess_status status, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+tess_status context_fail_opencl(tess_context *ctx, cl_int code, const char *what);
+
+void context_log(const tess_context *ctx, tess_log_level level, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+/* clCreateBuffer (flags: CL_MEM_READ_WRITE) with accounting and a clear error. On devices that share memory with
+   the host, memory that a map does not copy. */
+tess_status context_buffer_create(tess_context *ctx, size_t bytes, cl_mem *out);
+/* offset must be a multiple of device.base_align. */
+tess_status context_subbuffer_create(tess_context *ctx, cl_mem parent, size_t offset, size_t bytes,
+                                     cl_mem *out);
+/* Releases a buffer of context_buffer_create (bytes: its size) or a sub-buffer (bytes: 0). NULL is allowed. */
+void context_buffer_release(tess_context *ctx, cl_mem mem, size_t bytes);
+
+#endif

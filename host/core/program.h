@@ -1,0 +1,62 @@
+/* Programs: OpenCL C sources and options -> kernels, built lazily, kept in the context, binaries cached on disk.
+
+   A program is named by its file in kernels_cl/ ("pool.cl") and its options ("-DWT=14 -DKV=2"). The text comes
+   from the embedded sources or from ctx->kernel_dir; lines `#include "x.clh"` are expanded by us, so no compiler
+   ever needs an include path. Cache key: SHA-256 over device name, vendor, driver version, platform version, expanded source and
+   options. Entries are written to a temporary name and renamed; each carries a checksum, so that a torn, truncated, foreign or
+   stale entry is ignored and rebuilt. */
+#ifndef TESSERA_CORE_PROGRAM_H
+#define TESSERA_CORE_PROGRAM_H
+
+#include "core/context.h"
+
+struct program;
+
+/* Finds or builds. config: how the configuration prints ("conv_direct_fwd__wt14_kv2"), for messages; copied. The program
+   belongs to the context. Build errors carry the first lines of the log and config. */
+tess_status program_get(tess_context *ctx, const char *file, const char *options,
+                        const char *config, struct program **out);
+
+/* A new kernel object, which the caller ends with kernel_release. */
+tess_status program_kernel(tess_context *ctx, struct program *program, const char *name,
+                           cl_kernel *out);
+void kernel_release(cl_kernel kernel); /* NULL is allowed */
+
+/* SHA-256 of the expanded source, as 64 hexadecimal digits: what the tuning database knows a kernel by. */
+tess_status program_source_hash(tess_context *ctx, const char *file, char hex[65]);
+
+/* Frees the context's list of programs; for tess_context_destroy. */
+void programs_destroy(tess_context *ctx);
+
+/* ---- arguments and launch */
+
+struct kernel_arg {
+    size_t size;
+    union {
+        cl_mem mem;
+        cl_int i;
+        cl_uint u;
+        cl_ulong ul;
+        cl_float f;
+    } value;
+};
+
+#define ARG_MEM(m) ((struct kernel_arg){.size = sizeof(cl_mem), .value.mem = (m)})
+/* A tensor, or NULL, which becomes a null pointer in the kernel. */
+#define ARG_TENSOR(t) ARG_MEM((t) ? (t)->mem : NULL)
+#define ARG_INT(x) ((struct kernel_arg){.size = sizeof(cl_int), .value.i = (x)})
+#define ARG_UINT(x) ((struct kernel_arg){.size = sizeof(cl_uint), .value.u = (x)})
+#define ARG_ULONG(x) ((struct kernel_arg){.size = sizeof(cl_ulong), .value.ul = (x)})
+#define ARG_FLOAT(x) ((struct kernel_arg){.size = sizeof(cl_float), .value.f = (x)})
+
+struct kernel_range {
+    cl_uint dims;
+    size_t global[3];
+    size_t local[3]; /* all zero: the implementation chooses */
+};
+
+/* Sets args[0 .. count-1] and enqueues. what: for the error message, e.g. "pool forward". */
+tess_status kernel_enqueue(tess_context *ctx, cl_kernel kernel, const struct kernel_range *range,
+                           const struct kernel_arg *args, unsigned count, const char *what);
+
+#endif

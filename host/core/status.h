@@ -1,0 +1,28 @@
+/* Making errors: one line "what: why; what to do" in a tess_error, and its status to return. */
+#ifndef TESSERA_CORE_STATUS_H
+#define TESSERA_CORE_STATUS_H
+
+#include "tessera.h"
+
+#if defined(__GNUC__)
+#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#else
+#define PRINTF_LIKE(format, first)
+#endif
+
+/* Fills error (which may be NULL) and returns status, so that a failure reads `return error_set(...)`. */
+tess_status error_set(tess_error *error, tess_status status, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+/* Puts "prefix: " before the text that is there, to say which layer or file it happened in. */
+tess_status error_prefix(tess_error *error, tess_status status, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+/* "CL_OUT_OF_RESOURCES" for -5; "CL_UNKNOWN_ERROR" for a code that has no name. */
+const char *opencl_error_name(cl_int code);
+
+/* An OpenCL call failed: the status that fits the code (memory codes become OUT_OF_DEVICE_MEMORY), and
+   "what: NAME (code); advice for this code". */
+tess_status error_opencl(tess_error *error, cl_int code, const char *what);
+
+#endif

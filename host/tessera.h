@@ -1,0 +1,654 @@
+/*
+ * tessera.h - convolutional networks, trained and run, on any OpenCL device.
+ *
+ * Conventions that hold for every declaration below:
+ *
+ *   Dimensions  N C H W: batch, channels, height, width of an input; K R S: filters, filter height,
+ *               filter width; P Q: height and width of an output; g: groups.
+ *   Layout      Activations live on the device as NHWC, weights as RSCK (r outermost, k innermost,
+ *               C meaning C/g). Host data may also be NCHW / KCRS; see tess_layout.
+ *   Errors      Every function that can fail returns a tess_status. Outputs come last and are left
+ *               untouched on failure. Functions that take a context leave the explanation in
+ *               tess_context_last_error(); functions that have none take a tess_error, which may be
+ *               NULL. The library never exits, aborts or prints.
+ *   Ownership   X_create gives the caller an object that X_destroy ends; X_destroy takes NULL.
+ *               Pointers given to a function are borrowed for the call unless its comment says more.
+ *   Blocking    Functions named enqueue, forward, backward or step only enqueue on the context's
+ *               in-order queue, allocate nothing and compile nothing. Creating an object may do both.
+ *   Threads     A context and all that was made from it may be used by one thread at a time.
+ */
+#ifndef TESSERA_H
+#define TESSERA_H
+
+#ifndef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 120
+#endif
+#include <CL/cl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define TESS_API
+#else
+#define TESS_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TESS_VERSION_MAJOR 0
+#define TESS_VERSION_MINOR 1
+#define TESS_VERSION_PATCH 0
+
+/* ---------------------------------------------------------------- status and errors */
+
+/* One list makes the enum and its strings. X(NAME, "string"). */
+#define TESS_STATUS_MAP(X)                                                                         \
+    X(OK, "success")                                                                               \
+    X(INVALID_ARGUMENT, "invalid argument")                                                        \
+    X(INVALID_SHAPE, "impossible or mismatched shape")                                             \
+    X(UNSUPPORTED, "not supported by this device or build")                                        \
+    X(OUT_OF_HOST_MEMORY, "out of host memory")                                                    \
+    X(OUT_OF_DEVICE_MEMORY, "out of device memory")                                                \
+    X(NO_DEVICE, "no such OpenCL device")                                                          \
+    X(BUILD_FAILED, "an OpenCL program did not build")                                             \
+    X(OPENCL, "an OpenCL call failed")                                                             \
+    X(IO, "a file could not be read or written")                                                   \
+    X(BAD_FORMAT, "a file's contents are not what its format demands")                             \
+    X(NOT_FOUND, "no such name")                                                                   \
+    X(INTERNAL, "internal error")
+
+typedef enum tess_status {
+#define X(name, text) TESS_##name,
+    TESS_STATUS_MAP(X)
+#undef X
+} tess_status;
+
+/* A constant string such as "invalid argument"; never NULL, also for values outside the enum. */
+TESS_API const char *tess_status_string(tess_status status);
+
+/* What went wrong, in one line "what: why; what to do". text is "" after success. */
+typedef struct tess_error {
+    tess_status status;
+    char text[1024];
+} tess_error;
+
+/* ---------------------------------------------------------------- devices */
+
+/* Everything here was queried from the device; zero or false where it did not answer. Sizes in bytes. */
+typedef struct tess_device_info {
+    cl_platform_id platform;
+    cl_device_id device;
+    unsigned platform_index, device_index; /* the P:D of a device SPEC */
+    cl_device_type type;
+    char platform_name[128];
+    char name[256];
+    char vendor[128];
+    char driver_version[128];
+    char opencl_version[128];   /* CL_DEVICE_VERSION */
+    char opencl_c_version[128]; /* CL_DEVICE_OPENCL_C_VERSION */
+    int opencl_major, opencl_minor;
+    int opencl_c_major, opencl_c_minor;
+    unsigned compute_units;
+    unsigned clock_mhz;
+    uint64_t global_memory;
+    uint64_t max_allocation;
+    uint64_t global_cache;
+    uint64_t local_memory;
+    size_t max_work_group;
+    size_t max_work_item[3];
+    size_t base_align;            /* alignment of sub-buffer offsets */
+    unsigned native_float_vector; /* CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT */
+    unsigned max_sub_groups;      /* per work-group; 0: no sub-groups */
+    bool local_memory_dedicated;  /* false: local memory is ordinary memory, as on CPUs */
+    bool has_fp16, has_fp64;
+    bool unified_memory; /* shares memory with the host: mapping copies nothing */
+    bool compiler_available;
+    bool available;
+} tess_device_info;
+
+/* Lists the devices of all platforms, in platform order. *list is freed by tess_device_list_free.
+   No platform or no device at all is TESS_NO_DEVICE, with advice on what to install. */
+TESS_API tess_status tess_device_list(tess_error *error, tess_device_info **list, size_t *count);
+TESS_API void tess_device_list_free(tess_device_info *list);
+
+/* Chooses a device. spec: "P:D", "gpu", "cpu", "accelerator", or a case-insensitive part of the device
+   or platform name; NULL or "": the environment's TESSERA_DEVICE, else the best GPU (compute units
+   times clock), else an accelerator, else a CPU. The error of a spec that matches nothing lists what there is. */
+TESS_API tess_status tess_device_find(const char *spec, tess_error *error, tess_device_info *out);
+
+/* ---------------------------------------------------------------- context */
+
+typedef struct tess_context tess_context;
+
+typedef enum tess_log_level {
+    TESS_LOG_ERROR,
+    TESS_LOG_WARN,
+    TESS_LOG_INFO,
+    TESS_LOG_DEBUG
+} tess_log_level;
+
+/* One line of text without a newline. May be called from any function that takes the context. */
+typedef void (*tess_log_callback)(void *user, tess_log_level level, const char *line);
+
+/* Zero means the default everywhere. Strings are copied. */
+typedef struct tess_context_options {
+    const char *device;    /* SPEC of tess_device_find; ignored by tess_context_adopt */
+    tess_log_callback log; /* NULL: no log */
+    void *log_user;
+    tess_log_level log_level; /* lines above this level are not made; default TESS_LOG_ERROR */
+    const char *cache_dir;    /* program binaries; NULL: $XDG_CACHE_HOME/tessera or ~/.cache/tessera;
+                                 "": keep no cache on disk */
+    const char *kernel_dir;   /* read kernels from here instead of the embedded ones;
+                                 NULL: the environment's TESSERA_KERNEL_DIR, else the embedded ones */
+    bool profiling;           /* make the queue with CL_QUEUE_PROFILING_ENABLE */
+} tess_context_options;
+
+/* Creates an OpenCL context and an in-order queue on one device. options may be NULL. */
+TESS_API tess_status tess_context_create(const tess_context_options *options, tess_error *error,
+                                         tess_context **out);
+
+/* Works on the caller's OpenCL objects; they are retained until tess_context_destroy.
+   queue must be an in-order queue of context and device. */
+TESS_API tess_status tess_context_adopt(cl_context context, cl_device_id device,
+                                        cl_command_queue queue, const tess_context_options *options,
+                                        tess_error *error, tess_context **out);
+
+/* Everything made from the context must be destroyed before it. */
+TESS_API void tess_context_destroy(tess_context *ctx);
+
+TESS_API cl_context tess_context_cl(const tess_context *ctx);             /* borrowed */
+TESS_API cl_command_queue tess_context_queue(const tess_context *ctx);    /* borrowed */
+TESS_API const tess_device_info *tess_context_device(const tess_context *ctx); /* borrowed */
+
+/* "what: why; what to do" of the last failed call on this context, "" if none failed.
+   Valid until the next call on the context. */
+TESS_API const char *tess_context_last_error(const tess_context *ctx);
+
+/* Waits until all that was enqueued has run. Blocking. */
+TESS_API tess_status tess_context_finish(tess_context *ctx);
+
+/* What the context has done since it was made. */
+typedef struct tess_counters {
+    uint64_t programs_compiled; /* built from source */
+    uint64_t programs_loaded;   /* from the binary cache on disk */
+    uint64_t kernels_created;
+    uint64_t buffers_created; /* OpenCL buffers and sub-buffers */
+    uint64_t device_bytes;    /* in buffers alive now, sub-buffers not counted */
+    uint64_t device_bytes_peak;
+    uint64_t kernels_enqueued; /* of this library; CLBlast's own kernels are not counted */
+} tess_counters;
+
+TESS_API tess_counters tess_context_counters(const tess_context *ctx);
+
+/* ---------------------------------------------------------------- tensors */
+
+typedef enum tess_dtype { TESS_F32, TESS_I32 } tess_dtype;
+
+/* Order of the four dimensions in memory, outermost first, no gaps. For weights, desc.n is K,
+   desc.c is C/g, desc.h is R and desc.w is S. */
+typedef enum tess_layout {
+    TESS_NHWC, /* device activations */
+    TESS_NCHW, /* files, other frameworks; also KCRS, as the dimensions have the same order */
+    TESS_RSCK  /* device weights: h w c n in terms of the desc's fields */
+} tess_layout;
+
+/* n, c, h, w >= 1; at most 2^31 - 1 elements. A vector of K is {.n = 1, .c = K, .h = 1, .w = 1};
+   weights of a fully connected layer on a C x H x W input are {.n = K, .c = C, .h = H, .w = W}. */
+typedef struct tess_tensor_desc {
+    tess_dtype dtype;
+    tess_layout layout;
+    int n, c, h, w;
+} tess_tensor_desc;
+
+typedef struct tess_tensor tess_tensor;
+
+TESS_API size_t tess_tensor_desc_elements(const tess_tensor_desc *desc);
+TESS_API size_t tess_tensor_desc_bytes(const tess_tensor_desc *desc);
+
+/* Allocates uninitialised device memory. */
+TESS_API tess_status tess_tensor_create(tess_context *ctx, const tess_tensor_desc *desc,
+                                        tess_tensor **out);
+
+/* A tensor in the caller's memory object, which is retained. offset in bytes, a multiple of the
+   device's base_align. */
+TESS_API tess_status tess_tensor_wrap(tess_context *ctx, const tess_tensor_desc *desc, cl_mem memory,
+                                      size_t offset, tess_tensor **out);
+
+/* A tensor in a part of another one's memory (a sub-buffer). Both may be destroyed in any order. */
+TESS_API tess_status tess_tensor_view(tess_tensor *parent, const tess_tensor_desc *desc,
+                                      size_t offset, tess_tensor **out);
+TESS_API void tess_tensor_destroy(tess_tensor *tensor);
+
+TESS_API const tess_tensor_desc *tess_tensor_get_desc(const tess_tensor *tensor); /* borrowed */
+TESS_API cl_mem tess_tensor_memory(const tess_tensor *tensor);                    /* borrowed */
+
+/* Copies all elements from / to host memory that is dense in host_layout. Blocking. */
+TESS_API tess_status tess_tensor_write(tess_tensor *tensor, const void *src,
+                                       tess_layout host_layout);
+TESS_API tess_status tess_tensor_read(const tess_tensor *tensor, void *dst, tess_layout host_layout);
+
+/* Maps the whole tensor, in its own layout; no copy where device and host share memory. for_write: the
+   old contents are lost, and the new ones reach the device with tess_tensor_unmap. Blocking. */
+TESS_API tess_status tess_tensor_map(tess_tensor *tensor, bool for_write, void **out);
+TESS_API tess_status tess_tensor_unmap(tess_tensor *tensor, void *mapped);
+
+/* Sets every element. Enqueues. value is converted to the tensor's dtype. */
+TESS_API tess_status tess_tensor_fill(tess_tensor *tensor, float value);
+
+/* ---------------------------------------------------------------- activations */
+
+typedef enum tess_activation {
+    TESS_ACT_NONE,
+    TESS_ACT_RELU,       /* max(x, 0) */
+    TESS_ACT_LEAKY_RELU, /* x > 0 ? x : alpha x, alpha > 0 */
+    TESS_ACT_ELU,        /* x > 0 ? x : alpha (exp(x) - 1), alpha > 0 */
+    TESS_ACT_SIGMOID,    /* 1 / (1 + exp(-x)) */
+    TESS_ACT_TANH
+} tess_activation;
+
+/* An activation and its parameter. All derivatives are computed from the output y. */
+typedef struct tess_act {
+    tess_activation kind;
+    float alpha; /* leaky ReLU and ELU; 0 means 0.01 and 1 */
+} tess_act;
+
+/* ---------------------------------------------------------------- convolution */
+
+typedef enum tess_conv_pass { TESS_CONV_FWD, TESS_CONV_BWD_DATA, TESS_CONV_BWD_WEIGHTS } tess_conv_pass;
+
+/* y[n,p,q,k] = sum_{r,s,c} x[n, p u - pt + r d, q v - pl + s e, c] w[r,s,c,k], per group; zero outside x.
+   P = (H - d (R - 1) - 1 + pt + pb) / u + 1, Q likewise. Zero strides, dilations and groups mean 1. */
+typedef struct tess_conv_desc {
+    tess_dtype dtype;   /* TESS_F32 */
+    tess_layout layout; /* of x, y and their gradients: TESS_NHWC or TESS_NCHW (weights: then KCRS) */
+    int n, c, h, w, k, r, s;
+    int stride_h, stride_w;
+    int pad_top, pad_bottom, pad_left, pad_right;
+    int dilation_h, dilation_w;
+    int groups;
+} tess_conv_desc;
+
+/* A problem key has at most this many characters, the terminating zero included. */
+#define TESS_CONV_KEY_SIZE 256
+
+/* Prints the canonical key, e.g. n8c64h56w56k64r3s3u1v1pt1pb1pl1pr1d1e1g1. */
+TESS_API void tess_conv_desc_key(const tess_conv_desc *desc, char key[TESS_CONV_KEY_SIZE]);
+
+/* Reads a key. Fields from u on may be left out and mean 1 (u v d e g) or 0 (padding). */
+TESS_API tess_status tess_conv_desc_parse(const char *key, tess_error *error, tess_conv_desc *out);
+
+/* Output height and width; TESS_INVALID_SHAPE, with the key, for a problem that cannot exist. */
+TESS_API tess_status tess_conv_out_size(const tess_conv_desc *desc, tess_error *error, int *p, int *q);
+
+/* Multiply-adds counted as two, the same for each pass: 2 N P Q K (C/g) R S. */
+TESS_API double tess_conv_flops(const tess_conv_desc *desc);
+
+typedef struct tess_conv_plan tess_conv_plan;
+
+typedef struct tess_conv_options {
+    tess_conv_pass pass;
+    /* Epilogue, forward only: y = act(conv + bias + residual). */
+    bool bias;     /* args.bias is given */
+    bool residual; /* args.residual, of y's shape, is given */
+    tess_act act;
+    /* Planning. */
+    bool limit_workspace;   /* accept only plans whose workspace is at most workspace_limit */
+    size_t workspace_limit; /* bytes; 0 is always possible */
+    const char *algo;       /* NULL: the planner's choice; else only this algorithm */
+    const char *config;     /* with algo: a configuration as tess_conv_plan_info prints it, the part
+                               after "__"; NULL: the planner's choice */
+} tess_conv_options;
+
+typedef struct tess_conv_info {
+    const char *algo;   /* "direct" */
+    const char *config; /* "conv_direct_fwd__wt14_kv2" */
+    const char *tier;   /* who answered: "caller", "analytic" or "generic" */
+    const char *why;    /* one line for people */
+    size_t workspace;   /* bytes */
+} tess_conv_info;
+
+/* Chooses algorithm and configuration, compiles. options may be NULL: plain forward. */
+TESS_API tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
+                                           const tess_conv_options *options, tess_conv_plan **out);
+TESS_API void tess_conv_plan_destroy(tess_conv_plan *plan);
+
+/* Strings are valid as long as the plan. */
+TESS_API tess_conv_info tess_conv_plan_info(const tess_conv_plan *plan);
+
+/* forward:          x, w, [bias], [residual] -> y
+   backward-data:    y holds dy, w            -> x receives dx
+   backward-weights: x, y holds dy            -> w receives dw
+   workspace: a tensor of at least info.workspace bytes, NULL if that is 0; contents are lost. */
+typedef struct tess_conv_args {
+    tess_tensor *x, *w, *y;
+    tess_tensor *bias, *residual;
+    tess_tensor *workspace;
+} tess_conv_args;
+
+TESS_API tess_status tess_conv_plan_enqueue(tess_conv_plan *plan, const tess_conv_args *args);
+
+/* ---------------------------------------------------------------- pooling */
+
+typedef enum tess_pool_mode {
+    TESS_POOL_MAX,
+    TESS_POOL_AVG,           /* divides by the window's elements inside x */
+    TESS_POOL_AVG_WITH_PAD,  /* divides by the window's elements inside x and its padding */
+    TESS_POOL_WEIGHTED       /* scale[c] * (TESS_POOL_AVG) + bias[c]: LeCun et al. 1998, section II.B */
+} tess_pool_mode;
+
+/* NHWC, fp32. P = (H - R + pt + pb) / u + 1, rounded down, or up with ceil_mode (where a last window that
+   would start beyond H + pt is dropped). Zero strides mean the window's size. global: window H x W, no padding.
+   Every window must touch x: padding smaller than the window. */
+typedef struct tess_pool_desc {
+    tess_pool_mode mode;
+    int n, c, h, w;
+    int r, s;
+    int stride_h, stride_w;
+    int pad_top, pad_bottom, pad_left, pad_right;
+    bool ceil_mode;
+    bool global;
+} tess_pool_desc;
+
+typedef struct tess_pool tess_pool;
+
+TESS_API tess_status tess_pool_out_size(const tess_pool_desc *desc, tess_error *error, int *p, int *q);
+TESS_API tess_status tess_pool_create(tess_context *ctx, const tess_pool_desc *desc, tess_pool **out);
+TESS_API void tess_pool_destroy(tess_pool *pool);
+
+/* Bytes of scratch memory that tess_pool_backward needs (0 unless weighted). */
+TESS_API size_t tess_pool_workspace(const tess_pool *pool);
+
+/* x N C H W -> y N C P Q. positions, max only: TESS_I32 of y's shape, receives h * W + w of each maximum (the
+   first in row order among equals); NULL for inference. scale, bias: C values, weighted only.
+   A window that holds a NaN gives NaN. */
+typedef struct tess_pool_args {
+    tess_tensor *x, *y, *positions;
+    tess_tensor *scale, *bias;
+} tess_pool_args;
+TESS_API tess_status tess_pool_forward(tess_pool *pool, const tess_pool_args *args);
+
+/* dy -> dx (every element is written; NULL: not wanted). max reads positions; weighted reads x and scale and
+   writes dscale and dbias. */
+typedef struct tess_pool_grad_args {
+    tess_tensor *dy, *dx, *positions;
+    tess_tensor *x, *scale, *dscale, *dbias;
+    tess_tensor *workspace;
+} tess_pool_grad_args;
+TESS_API tess_status tess_pool_backward(tess_pool *pool, const tess_pool_grad_args *args);
+
+/* ---------------------------------------------------------------- element-wise operators */
+
+typedef struct tess_eltwise tess_eltwise;
+
+/* One object serves every shape; tensors of one call have equal shapes unless stated. fp32. */
+TESS_API tess_status tess_eltwise_create(tess_context *ctx, tess_eltwise **out);
+TESS_API void tess_eltwise_destroy(tess_eltwise *eltwise);
+
+/* y = act(x); y may be x. */
+TESS_API tess_status tess_activation_forward(tess_eltwise *op, tess_act act, const tess_tensor *x,
+                                             tess_tensor *y);
+/* dx = dy act'(.), from the output y; dx may be dy. */
+TESS_API tess_status tess_activation_backward(tess_eltwise *op, tess_act act, const tess_tensor *y,
+                                              const tess_tensor *dy, tess_tensor *dx);
+/* y = act(a + b); y may be a or b. Its gradient is tess_activation_backward, for a and b alike. */
+TESS_API tess_status tess_add_forward(tess_eltwise *op, tess_act act, const tess_tensor *a,
+                                      const tess_tensor *b, tess_tensor *y);
+/* y = act(x + bias) with one bias a channel (bias: C values); x NHWC; y may be x. */
+TESS_API tess_status tess_bias_forward(tess_eltwise *op, tess_act act, const tess_tensor *x,
+                                       const tess_tensor *bias, tess_tensor *y);
+/* dbias[c] = sum over n, h, w of dy, added in a fixed order. workspace: tess_bias_workspace() bytes. */
+TESS_API size_t tess_bias_workspace(const tess_tensor_desc *dy);
+TESS_API tess_status tess_bias_backward(tess_eltwise *op, const tess_tensor *dy, tess_tensor *dbias,
+                                        tess_tensor *workspace);
+/* Copies all channels of part into whole, from channel first_channel on (concat, part by part); n, h, w
+   are equal. tess_slice copies them back out (the gradient of concat). NHWC. */
+TESS_API tess_status tess_concat(tess_eltwise *op, const tess_tensor *part, int first_channel,
+                                 tess_tensor *whole);
+TESS_API tess_status tess_slice(tess_eltwise *op, const tess_tensor *whole, int first_channel,
+                                tess_tensor *part);
+/* Dropout, keeping each element with probability 1 - rate and dividing it by that. The mask of element i is
+   a function of (seed, stream, i) alone (Philox 4x32-10), the same on every device; the gradient is the
+   same call on dy. y may be x. 0 <= rate < 1. */
+TESS_API tess_status tess_dropout(tess_eltwise *op, float rate, uint64_t seed, uint64_t stream,
+                                  const tess_tensor *x, tess_tensor *y);
+/* Device copy between TESS_NHWC and TESS_NCHW, or TESS_RSCK and TESS_NCHW; the descs differ in layout only.
+   y must not be x. */
+TESS_API tess_status tess_layout_convert(tess_eltwise *op, const tess_tensor *x, tess_tensor *y);
+
+/* ---------------------------------------------------------------- softmax and cross-entropy */
+
+typedef struct tess_softmax tess_softmax;
+
+/* Rows of C values: tensors N C 1 1. */
+TESS_API tess_status tess_softmax_create(tess_context *ctx, int n, int c, tess_softmax **out);
+TESS_API void tess_softmax_destroy(tess_softmax *softmax);
+
+/* y[n,c] = exp(x[n,c]) / sum_c exp(x[n,c]), computed after subtracting the row's maximum; y may be x. */
+TESS_API tess_status tess_softmax_forward(tess_softmax *op, const tess_tensor *x, tess_tensor *y);
+/* dx = y (dy - sum_c y dy). */
+TESS_API tess_status tess_softmax_backward(tess_softmax *op, const tess_tensor *y,
+                                           const tess_tensor *dy, tess_tensor *dx);
+/* Cross-entropy of softmax(logits) with integer labels (TESS_I32, N values; rows whose label is outside
+   0 .. C - 1 count as padding: no loss, no gradient).
+   result, 2 floats: sum over rows of -log p[label]; number of rows whose largest logit is their label.
+   dlogits, if not NULL: (p - onehot(label)) * scale; may be logits. workspace: 2 N floats. */
+typedef struct tess_xent_args {
+    const tess_tensor *logits, *labels;
+    float scale; /* usually 1 / number of rows with a label */
+    tess_tensor *result, *dlogits, *workspace;
+} tess_xent_args;
+TESS_API tess_status tess_xent(tess_softmax *op, const tess_xent_args *args);
+
+/* ---------------------------------------------------------------- fully connected */
+
+typedef struct tess_fc tess_fc;
+
+/* y[n,k] = act(sum_c x[n,c] w[c,k] + bias[k]); x has c elements a row (any N C' H' W' NHWC tensor with C' H' W' =
+   c), w c * k elements, RSCK. By CLBlast: GEMM, and GEMV when n is 1. */
+typedef struct tess_fc_desc {
+    int n, c, k;
+    bool bias;
+    tess_act act;
+} tess_fc_desc;
+
+TESS_API tess_status tess_fc_create(tess_context *ctx, const tess_fc_desc *desc, tess_fc **out);
+TESS_API void tess_fc_destroy(tess_fc *fc);
+TESS_API size_t tess_fc_workspace(const tess_fc *fc); /* bytes, for each of the three calls */
+TESS_API tess_status tess_fc_forward(tess_fc *fc, const tess_tensor *x, const tess_tensor *w,
+                                     const tess_tensor *bias, tess_tensor *y,
+                                     tess_tensor *workspace);
+/* dy is the gradient before the activation (tess_activation_backward comes first). */
+TESS_API tess_status tess_fc_backward_data(tess_fc *fc, const tess_tensor *dy, const tess_tensor *w,
+                                           tess_tensor *dx, tess_tensor *workspace);
+TESS_API tess_status tess_fc_backward_weights(tess_fc *fc, const tess_tensor *x,
+                                              const tess_tensor *dy, tess_tensor *dw,
+                                              tess_tensor *workspace);
+
+/* ---------------------------------------------------------------- optimiser */
+
+/* g = grad + weight_decay * param; v = momentum * v + g; param -= lr * (nesterov ? g + momentum * v : v).
+   The rule of Sutskever et al. 2013 as PyTorch writes it. One kernel over all elements. */
+typedef struct tess_sgd_desc {
+    float lr, momentum, weight_decay;
+    bool nesterov;
+} tess_sgd_desc;
+
+typedef struct tess_sgd tess_sgd;
+TESS_API tess_status tess_sgd_create(tess_context *ctx, tess_sgd **out);
+TESS_API void tess_sgd_destroy(tess_sgd *sgd);
+/* Three tensors with the same number of elements. velocity starts as zeros. */
+TESS_API tess_status tess_sgd_step(tess_sgd *sgd, const tess_sgd_desc *desc, tess_tensor *param,
+                                   const tess_tensor *grad, tess_tensor *velocity);
+
+/* ---------------------------------------------------------------- graphs */
+
+/* A directed acyclic graph of layers for one image (no batch). Building functions give the node whose output the
+   next layer takes; after the first error they give TESS_NODE_NONE and do nothing, so that a network
+   reads as a list, and tess_graph_check tells what went wrong. names are unique; NULL: kind and number. */
+typedef struct tess_graph tess_graph;
+typedef int tess_node;
+#define TESS_NODE_NONE (-1)
+
+/* How a layer's weights start. Biases start at 0. */
+typedef enum tess_init {
+    TESS_INIT_DEFAULT, /* He for ReLU, leaky ReLU, ELU; Xavier otherwise */
+    TESS_INIT_HE,      /* normal, variance 2 / fan_in: He et al. 2015 */
+    TESS_INIT_XAVIER,  /* uniform +- sqrt(6 / (fan_in + fan_out)): Glorot and Bengio 2010 */
+    TESS_INIT_LECUN    /* uniform +- 2.4 / fan_in: LeCun et al. 1998, appendix A */
+} tess_init;
+
+typedef struct tess_conv_layer {
+    const char *name;
+    int filters;
+    int kernel_h, kernel_w;                            /* kernel_w 0: kernel_h */
+    int stride_h, stride_w;                            /* 0: 1, stride_w 0: stride_h */
+    int pad;                                           /* all four sides, added to the ones below */
+    int pad_top, pad_bottom, pad_left, pad_right;
+    int dilation_h, dilation_w, groups;                /* 0: 1 */
+    bool no_bias;
+    tess_act act;
+    tess_init init;
+} tess_conv_layer;
+
+typedef struct tess_pool_layer {
+    const char *name;
+    tess_pool_mode mode;
+    int window_h, window_w; /* window_w 0: window_h */
+    int stride_h, stride_w; /* 0: the window */
+    int pad;                /* all four sides */
+    bool ceil_mode, global;
+    tess_act act; /* weighted pooling's activation, as in LeNet-5 */
+} tess_pool_layer;
+
+typedef struct tess_fc_layer {
+    const char *name;
+    int outputs;
+    bool no_bias;
+    tess_act act;
+    tess_init init;
+} tess_fc_layer;
+
+TESS_API tess_status tess_graph_create(const char *name, tess_error *error, tess_graph **out);
+TESS_API void tess_graph_destroy(tess_graph *graph);
+TESS_API tess_node tess_graph_input(tess_graph *graph, int c, int h, int w);
+TESS_API tess_node tess_graph_conv(tess_graph *graph, tess_node in, const tess_conv_layer *layer);
+TESS_API tess_node tess_graph_pool(tess_graph *graph, tess_node in, const tess_pool_layer *layer);
+TESS_API tess_node tess_graph_fc(tess_graph *graph, tess_node in, const tess_fc_layer *layer);
+TESS_API tess_node tess_graph_activation(tess_graph *graph, tess_node in, const char *name,
+                                         tess_act act);
+TESS_API tess_node tess_graph_add(tess_graph *graph, tess_node a, tess_node b, const char *name,
+                                  tess_act act);
+TESS_API tess_node tess_graph_concat(tess_graph *graph, const tess_node *parts, int count,
+                                     const char *name);
+TESS_API tess_node tess_graph_dropout(tess_graph *graph, tess_node in, const char *name, float rate);
+/* Ends the graph: softmax with cross-entropy in training, softmax probabilities in inference. */
+TESS_API tess_node tess_graph_softmax(tess_graph *graph, tess_node in);
+
+/* The first error of the building functions; also a graph without input or without softmax at its end. */
+TESS_API tess_status tess_graph_check(const tess_graph *graph, tess_error *error);
+
+/* What a layer looks like, for summaries. Strings are valid as long as the graph. */
+typedef struct tess_layer_info {
+    const char *name, *kind; /* kind: "conv", "pool", "fc", ... */
+    char detail[96];         /* "96 11x11 / 4, ReLU" */
+    int c, h, w;             /* output */
+    uint64_t parameters, neurons; /* neurons: c * h * w */
+    double flops;                 /* forward, one image */
+} tess_layer_info;
+
+TESS_API int tess_graph_layer_count(const tess_graph *graph);
+TESS_API tess_layer_info tess_graph_layer_info(const tess_graph *graph, int index);
+TESS_API const char *tess_graph_name(const tess_graph *graph);
+
+/* ---------------------------------------------------------------- model zoo */
+
+/* Zero means the network's own value. */
+typedef struct tess_zoo_options {
+    int c, h, w; /* input */
+    int classes;
+} tess_zoo_options;
+
+/* The i-th name and a line that says what it is; NULL beyond the last. */
+TESS_API const char *tess_zoo_name(int index);
+TESS_API const char *tess_zoo_about(int index);
+/* TESS_NOT_FOUND lists the names there are. */
+TESS_API tess_status tess_zoo_build(const char *name, const tess_zoo_options *options,
+                                    tess_error *error, tess_graph **out);
+
+/* ---------------------------------------------------------------- networks */
+
+/* A graph planned for one batch size on one device: all memory, plans and programs. */
+typedef struct tess_net tess_net;
+
+typedef struct tess_net_options {
+    int batch;              /* 0: 1 */
+    bool training;          /* false: forward only, less memory */
+    uint64_t seed;          /* of dropout; tess_net_init has its own */
+    bool limit_workspace;   /* see tess_conv_options */
+    size_t workspace_limit;
+} tess_net_options;
+
+/* graph is borrowed until tess_net_destroy. Weights are zero until tess_net_init or tess_net_load. */
+TESS_API tess_status tess_net_create(tess_context *ctx, const tess_graph *graph,
+                                     const tess_net_options *options, tess_net **out);
+TESS_API void tess_net_destroy(tess_net *net);
+
+/* Initial weights, the same on every device for a seed. Velocities become zero. Blocking. */
+TESS_API tess_status tess_net_init(tess_net *net, uint64_t seed);
+
+TESS_API tess_tensor *tess_net_input(tess_net *net);  /* N C H W as NHWC; borrowed */
+TESS_API tess_tensor *tess_net_labels(tess_net *net); /* TESS_I32, N values; training; borrowed */
+TESS_API tess_tensor *tess_net_output(tess_net *net); /* N x classes: probabilities; borrowed */
+
+/* Input -> output, dropout off. */
+TESS_API tess_status tess_net_forward(tess_net *net);
+
+/* One step: forward with dropout, backward, update. valid: rows that carry a label (the others have label -1).
+   step numbers the dropout masks: the same step gives the same masks. */
+TESS_API tess_status tess_net_train_step(tess_net *net, const tess_sgd_desc *sgd, int valid,
+                                         uint64_t step);
+/* Forward and backward only, for gradient checks: gradients of the mean loss over the valid rows. */
+TESS_API tess_status tess_net_gradients(tess_net *net, int valid, uint64_t step);
+
+/* Summed loss and number of correct rows of the last train step or tess_net_gradients. Blocking. */
+TESS_API tess_status tess_net_result(tess_net *net, float *loss_sum, int *correct);
+
+/* Parameters, in graph order: "conv1.weight", "conv1.bias". */
+typedef struct tess_param {
+    const char *name;
+    tess_tensor *value, *grad, *velocity; /* borrowed; grad and velocity NULL without training */
+} tess_param;
+TESS_API int tess_net_param_count(const tess_net *net);
+TESS_API tess_param tess_net_param(const tess_net *net, int index);
+
+/* Device bytes: what the net uses, and what activations and gradients would use without sharing buffers. */
+typedef struct tess_net_memory {
+    size_t parameters, activations, activations_unshared, workspace;
+} tess_net_memory;
+TESS_API tess_net_memory tess_net_memory_info(const tess_net *net);
+
+/* How each convolution was planned; index counts plans (layer x pass). NULL name beyond the last. */
+typedef struct tess_net_plan_info {
+    const char *layer; /* NULL: no such index */
+    tess_conv_pass pass;
+    tess_conv_desc desc;
+    tess_conv_info info;
+} tess_net_plan_info;
+TESS_API tess_net_plan_info tess_net_plan(const tess_net *net, int index);
+
+/* Saves weights as safetensors (NCHW / KCRS, as PyTorch names and orders them), and with
+   optimizer the velocities too. metadata: keys and values, alternating, ended by NULL; may be NULL. The file is
+   replaced atomically: at any moment path holds the old or the new contents, whole. */
+TESS_API tess_status tess_net_save(tess_net *net, const char *path, bool optimizer,
+                                   const char *const *metadata);
+/* Loads what tess_net_save wrote. Every parameter must be there with its shape, or nothing changes. With
+   optimizer, velocities too. */
+TESS_API tess_status tess_net_load(tess_net *net, const char *path, bool optimizer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
