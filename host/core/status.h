@@ -5,9 +5,9 @@
 #include "tessera.h"
 
 #if defined(__GNUC__)
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text, first) __attribute__((__format__(__printf__, text, first)))
 #else
-#define PRINTF_LIKE(format, first)
+#define PRINTF_LIKE(text, first)
 #endif
 
 /* Fills error (which may be NULL) and returns status, so that a failure reads `return error_set(...)`. */
