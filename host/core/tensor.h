@@ -18,6 +18,9 @@ tess_status tensor_desc_check(tess_context *ctx, const tess_tensor_desc *desc, c
 tess_status tensor_expect(tess_context *ctx, const tess_tensor *tensor, tess_dtype dtype,
                           size_t elements, const char *what);
 
+/* Whether both layouts put every element of desc at the same place (as NHWC and NCHW do when C is 1). */
+bool layout_same(const tess_tensor_desc *desc, tess_layout a, tess_layout b);
+
 /* Copies host memory between two layouts. Both NULL-free, not overlapping, desc gives the dimensions. */
 void layout_copy(const tess_tensor_desc *desc, tess_layout from, const void *src, tess_layout to,
                  void *dst);

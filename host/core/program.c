@@ -1,0 +1,192 @@
+#include "core/program.h"
+
+#include "core/program_cache.h"
+#include "core/program_source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct program {
+    struct program *next;
+    char *file, *options, *config;
+    cl_program cl;
+};
+
+static void program_free(struct program *program) {
+    if (program->cl) clReleaseProgram(program->cl);
+    free(program->file);
+    free(program->options);
+    free(program->config);
+    free(program);
+}
+
+void programs_destroy(tess_context *ctx) {
+    while (ctx->programs) {
+        struct program *next = ctx->programs->next;
+        program_free(ctx->programs);
+        ctx->programs = next;
+    }
+}
+
+/* The build log, freed by the caller; NULL when there is none. */
+static char *build_log(const tess_context *ctx, cl_program program) {
+    cl_device_id device = ctx->device.device;
+    size_t size = 0;
+    if (clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) != CL_SUCCESS)
+        return NULL;
+    char *log = calloc(size + 1, 1);
+    if (log && clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, size, log, NULL) !=
+                   CL_SUCCESS) {
+        free(log);
+        return NULL;
+    }
+    return log;
+}
+
+#define LOG_LINES 8
+
+/* The first lines of a build log on one line, and all of them to the context's log. Cuts log up. */
+static void digest_log(const tess_context *ctx, char *log, const char *config, char *out,
+                       size_t size) {
+    size_t used = 0;
+    int lines = 0;
+    char *rest = NULL;
+    out[0] = '\0';
+    for (char *line = strtok_r(log, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
+        context_log(ctx, TESS_LOG_ERROR, "%s: %s", config, line);
+        if (lines++ >= LOG_LINES || used >= size - 1) continue;
+        int length = snprintf(out + used, size - used, "%s%s", used ? " | " : "",
+                              line + strspn(line, " \t"));
+        used += length > 0 ? (size_t)length : 0;
+    }
+}
+
+static tess_status fail_build(tess_context *ctx, cl_program program, cl_int code,
+                              const char *config) {
+    char first[sizeof ctx->error.text] = "";
+    char *log = program ? build_log(ctx, program) : NULL;
+    if (log) digest_log(ctx, log, config, first, sizeof first);
+    free(log);
+    if (!first[0])
+        snprintf(first, sizeof first, "the driver gives no build log; try another driver version");
+    /* Memory and device losses keep their own status; all else is what the caller knows as a failed build. */
+    tess_error reason = {0};
+    tess_status status = error_opencl(&reason, code, config);
+    if (status == TESS_OPENCL || status == TESS_INVALID_ARGUMENT) status = TESS_BUILD_FAILED;
+    return context_fail(ctx, status, "building %s on %.80s: %s (%d): %s", config, ctx->device.name,
+                        opencl_error_name(code), code, first);
+}
+
+static tess_status compile(tess_context *ctx, const char *source, const char *options,
+                           const char *config, cl_program *out) {
+    cl_int code = CL_SUCCESS;
+    cl_program program = clCreateProgramWithSource(ctx->cl, 1, &source, NULL, &code);
+    if (code != CL_SUCCESS) return fail_build(ctx, NULL, code, config);
+    code = clBuildProgram(program, 1, &ctx->device.device, options, NULL, NULL);
+    if (code != CL_SUCCESS) {
+        tess_status status = fail_build(ctx, program, code, config);
+        clReleaseProgram(program);
+        return status;
+    }
+    *out = program;
+    return TESS_OK;
+}
+
+/* From the cache on disk, else from source. */
+static tess_status load_or_compile(tess_context *ctx, struct program *program) {
+    char *source = NULL;
+    unsigned char key[32];
+    tess_status status = program_source(ctx, program->file, &source);
+    if (!status) status = program_cache_key(ctx, source, program->options, key);
+    if (status) goto done;
+    program->cl = program_cache_load(ctx, key, program->options, program->config);
+    if (program->cl) {
+        ctx->counters.programs_loaded++;
+        context_log(ctx, TESS_LOG_DEBUG, "program %s: loaded from the cache", program->config);
+        goto done;
+    }
+    status = compile(ctx, source, program->options, program->config, &program->cl);
+    if (status) goto done;
+    ctx->counters.programs_compiled++;
+    context_log(ctx, TESS_LOG_DEBUG, "program %s: compiled from %s with %s", program->config,
+                program->file, program->options);
+    program_cache_store(ctx, key, program->cl, program->config);
+done:
+    free(source);
+    return status;
+}
+
+/* Every build states the language, so that a device's default (1.1 on some, 3.0 on others) plays no part. */
+static char *full_options(const char *options) {
+    static const char language[] = "-cl-std=CL1.2";
+    size_t size = sizeof language + strlen(options) + 1;
+    char *text = malloc(size);
+    if (text) snprintf(text, size, "%s%s%s", language, *options ? " " : "", options);
+    return text;
+}
+
+tess_status program_get(tess_context *ctx, const char *file, const char *options,
+                        const char *config, struct program **out) {
+    if (!ctx || !file || !config || !out)
+        return context_fail(ctx, TESS_INVALID_ARGUMENT, "program_get: an argument is NULL");
+    tess_status status = TESS_OUT_OF_HOST_MEMORY;
+    struct program *program = calloc(1, sizeof *program);
+    if (!program) goto no_memory;
+    program->options = full_options(options ? options : "");
+    program->file = strdup(file);
+    program->config = strdup(config);
+    if (!program->options || !program->file || !program->config) goto no_memory;
+    for (struct program *known = ctx->programs; known; known = known->next)
+        if (strcmp(known->file, file) == 0 && strcmp(known->options, program->options) == 0) {
+            program_free(program);
+            *out = known;
+            return TESS_OK;
+        }
+    status = load_or_compile(ctx, program);
+    if (status) goto fail;
+    program->next = ctx->programs;
+    ctx->programs = program;
+    *out = program;
+    return TESS_OK;
+no_memory:
+    context_fail(ctx, status, "building %s: out of memory", config);
+fail:
+    if (program) program_free(program);
+    return status;
+}
+
+tess_status program_source_hash(tess_context *ctx, const char *file, char hex[65]) {
+    if (!ctx || !file || !hex)
+        return context_fail(ctx, TESS_INVALID_ARGUMENT, "program_source_hash: an argument is NULL");
+    char *source = NULL;
+    unsigned char hash[32];
+    tess_status status = program_source(ctx, file, &source);
+    if (!status) status = hash_bytes(ctx, source, strlen(source), hash);
+    if (!status) hash_hex(hash, hex);
+    free(source);
+    return status;
+}
+
+tess_status program_kernel(tess_context *ctx, struct program *program, const char *name,
+                           cl_kernel *out) {
+    if (!ctx || !program || !name || !out)
+        return context_fail(ctx, TESS_INVALID_ARGUMENT, "program_kernel: an argument is NULL");
+    cl_int code = CL_SUCCESS;
+    cl_kernel kernel = clCreateKernel(program->cl, name, &code);
+    if (code == CL_INVALID_KERNEL_NAME)
+        return context_fail(ctx, TESS_NOT_FOUND,
+                            "%s: %s has no kernel named %s; check the name in the source",
+                            program->config, program->file, name);
+    if (code != CL_SUCCESS) {
+        tess_status status = context_fail_opencl(ctx, code, name);
+        return error_prefix(&ctx->error, status, "%s: creating kernel", program->config);
+    }
+    ctx->counters.kernels_created++;
+    *out = kernel;
+    return TESS_OK;
+}
+
+void kernel_release(cl_kernel kernel) {
+    if (kernel) clReleaseKernel(kernel);
+}
