@@ -30,7 +30,9 @@ static int each_entry(const char *folder, void (*visit)(const char *path)) {
 }
 
 static void remove_entry(const char *path) {
-    if (unlink(path)) (void)rmdir(path);
+    if (!unlink(path)) return;
+    each_entry(path, remove_entry);
+    (void)rmdir(path);
 }
 
 int folder_teardown(void **state) {

@@ -6,8 +6,8 @@
 
 #include <sys/types.h>
 
-/* cmocka test set-up and tear-down: *state becomes the path (a string) of an empty folder, which goes away with the files
-   and the empty folders in it. */
+/* cmocka test set-up and tear-down: *state becomes the path (a string) of an empty folder, which goes away with all that is
+   in it. */
 int folder_setup(void **state);
 int folder_teardown(void **state);
 

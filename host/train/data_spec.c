@@ -1,0 +1,81 @@
+#include "train/data_spec.h"
+
+#include "core/status.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool data_spec_is_synthetic(const char *spec) {
+    return !strncmp(spec, "synthetic:", strlen("synthetic:"));
+}
+
+/* Reads ",count=600,seed=7". */
+static tess_status read_fields(const char *spec, const char *fields, int *count, uint64_t *seed,
+                               tess_error *error) {
+    while (*fields == ',') {
+        const char *field = fields + 1;
+        bool is_count = !strncmp(field, "count=", 6);
+        const char *digits = strchr(field, '=');
+        char *end = NULL;
+        errno = 0;
+        unsigned long long value = 0;
+        if (digits && digits[1] >= '0' && digits[1] <= '9') value = strtoull(digits + 1, &end, 10);
+        bool known = is_count || !strncmp(field, "seed=", 5);
+        if (!known || !end || errno || (*end && *end != ',') ||
+            (is_count && (value < 1 || value > 10000000)))
+            return error_set(error, TESS_INVALID_ARGUMENT,
+                             "%s: '%s' is not understood; write e.g. "
+                             "synthetic:digits,count=10000,seed=1 (count 1 to 10000000)",
+                             spec, field);
+        if (is_count)
+            *count = (int)value;
+        else
+            *seed = value;
+        fields = end;
+    }
+    return TESS_OK;
+}
+
+tess_status data_open(const char *spec, enum data_part part, tess_error *error,
+                      struct dataset **out) {
+    if (!data_spec_is_synthetic(spec)) {
+        struct dataset_options files = {.test_part = part == DATA_TEST};
+        return dataset_open(spec, &files, error, out);
+    }
+    char bare[128];
+    size_t length = strcspn(spec, ",");
+    if (length >= sizeof bare)
+        return error_set(error, TESS_NOT_FOUND, "%.100s...: no such data set; use synthetic:digits",
+                         spec);
+    memcpy(bare, spec, length);
+    bare[length] = '\0';
+    int count = part == DATA_TEST ? 2000 : 10000;
+    uint64_t seed = 1;
+    tess_status status = read_fields(spec, spec + length, &count, &seed, error);
+    if (status) return status;
+    /* Another stream for the other part: no image is in both. */
+    struct dataset_options options = {
+        .test_part = part == DATA_TEST,
+        .count = count,
+        .seed = part == DATA_TEST ? seed ^ 0x9E3779B97F4A7C15u : seed,
+    };
+    return dataset_open(bare, &options, error, out);
+}
+
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size) {
+    const uint8_t *bytes = data;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001B3u;
+    return hash;
+}
+
+uint64_t data_hash(const struct dataset *data) {
+    const int32_t shape[] = {data->count, data->c, data->h, data->w, data->classes};
+    size_t count = (size_t)data->count;
+    size_t image = (size_t)data->c * (size_t)data->h * (size_t)data->w;
+    uint64_t hash = hash_bytes(0xCBF29CE484222325u, shape, sizeof shape);
+    hash = hash_bytes(hash, data->labels, count * sizeof *data->labels);
+    return hash_bytes(hash, data->pixels, count * image);
+}
