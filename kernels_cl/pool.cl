@@ -1,0 +1,231 @@
+/* Pooling over windows of R x S, forward and backward.
+
+     pool_max_fwd           y[n,p,q,c] = max of x[n, p u - pt + r, q v - pl + s, c] over r, s inside x,
+                            positions[n,p,q,c] = h W + w of the first such maximum; a NaN counts as the maximum
+     pool_avg_fwd           y = scale[c] * sum of x / divisor + bias[c]; scale, bias may be null
+     pool_max_bwd           dx[n,h,w,c] = sum of dy[n,p,q,c] over the windows whose position is (h, w)
+     pool_avg_bwd           dx[n,h,w,c] = scale[c] * sum of dy[n,p,q,c] / divisor over the windows around (h, w)
+     pool_weighted_product  product = dy * sum of x / divisor, whose column sums are dscale
+
+   The divisor is the number of the window's elements inside x, with count_pad inside x and its padding.
+   Backward gathers: each element of dx is written once, by adding its windows in the order of p, q.
+
+   Layout of x, dx (N H W C) and y, dy, positions (N P Q C), and what one work-item does:
+
+        one row of pixels            | pixel 0     | pixel 1     | pixel 2     |
+        channels                     | c c c c c c | c c c c c c | c c c c c c |
+        a run: pixels x channels     |<-- along * across, VEC elements at a time -->|
+
+   Either VEC divides C, and a run has any number of pixels and a multiple of VEC channels. Or it does not, and a
+   run has all channels: the lanes of a vector beyond the last channel then fall on the next pixel, which the same
+   work-item overwrites next, or, at the run's end, are not stored. So small C, such as 6, is as vectorised as large C.
+
+     VEC   see vector.clh */
+#include "common.clh"
+#include "fastdiv.clh"
+#include "vector.clh"
+
+/* How a tensor of rows x pixels x C is cut into runs. */
+struct pool_runs {
+    int items;               /* runs in all */
+    int along, across;       /* pixels and channels of a run */
+    int segments_across;     /* runs side by side along the channels */
+    int segments_along;      /* and along a row */
+    int rows;                /* rows of an image */
+    ulong by_segments_across, by_segments_along, by_rows; /* divisors */
+};
+
+struct pool_shape {
+    struct pool_runs out, in; /* of y, and of x */
+    ulong by_stride_h, by_stride_w;
+    int n, c, h, w, p, q;
+    int r, s, stride_h, stride_w;
+    int pad_top, pad_bottom, pad_left, pad_right;
+    int count_pad;
+    int unused;
+};
+
+/* One run: image n, one row, pixels [first, last), channels [c_first, c_last). */
+struct run {
+    int n, row, first, last, c_first, c_last;
+};
+
+struct run run_number(uint id, constant struct pool_runs *runs, int width, int channels) {
+    struct run run;
+    uint along = divide(id, runs->by_segments_across);
+    uint row = divide(along, runs->by_segments_along);
+    run.n = divide(row, runs->by_rows);
+    run.row = row - run.n * runs->rows;
+    run.first = (along - row * runs->segments_along) * runs->along;
+    run.last = min(run.first + runs->along, width);
+    run.c_first = (id - along * runs->segments_across) * runs->across;
+    run.c_last = min(run.c_first + runs->across, channels);
+    return run;
+}
+
+/* What a window or a set of windows spans in one dimension: [first, last). */
+struct span {
+    int first, last;
+};
+
+/* The part of window p that lies inside 0 .. size - 1. */
+struct span window_span(int p, int stride, int pad, int window, int size) {
+    struct span span;
+    span.first = max(p * stride - pad, 0);
+    span.last = min(p * stride - pad + window, size);
+    return span;
+}
+
+/* The windows that contain element h. */
+struct span windows_around(int h, ulong by_stride, int pad, int window, int count) {
+    struct span span;
+    int at = h + pad;
+    span.first = at < window ? 0 : divide(at - window, by_stride) + 1;
+    span.last = min((int)divide(at, by_stride) + 1, count);
+    return span;
+}
+
+float divisor_1d(int p, int stride, int pad, int pad_end, int window, int size, int count_pad) {
+    int start = p * stride - pad;
+    if (count_pad) return (float)(min(start + window, size + pad_end) - start);
+    return (float)(min(start + window, size) - max(start, 0));
+}
+
+float divisor_h(constant struct pool_shape *g, int p) {
+    return divisor_1d(p, g->stride_h, g->pad_top, g->pad_bottom, g->r, g->h, g->count_pad);
+}
+
+float divisor_w(constant struct pool_shape *g, int q) {
+    return divisor_1d(q, g->stride_w, g->pad_left, g->pad_right, g->s, g->w, g->count_pad);
+}
+
+/* Sum of x over rows and columns, VEC channels from base (image and channel) on. */
+floatv window_sum(constant struct pool_shape *g, global const float *x, int base, struct span rows,
+                  struct span columns) {
+    int total = g->n * g->h * g->w * g->c;
+    floatv sum = (floatv)(0.0f);
+    for (int h = rows.first; h < rows.last; h++)
+        for (int w = columns.first; w < columns.last; w++)
+            sum += load_until(x, base + (h * g->w + w) * g->c, total);
+    return sum;
+}
+
+kernel void pool_max_fwd(constant struct pool_shape *g, global const float *x, global float *y,
+                         global int *positions) {
+    uint id = get_global_id(0);
+    if (id >= g->out.items) return;
+    struct run run = run_number(id, &g->out, g->q, g->c);
+    int total = g->n * g->h * g->w * g->c;
+    int row = (run.n * g->p + run.row) * g->q;
+    int end = (row + run.last) * g->c;
+    struct span rows = window_span(run.row, g->stride_h, g->pad_top, g->r, g->h);
+    for (int q = run.first; q < run.last; q++) {
+        struct span columns = window_span(q, g->stride_w, g->pad_left, g->s, g->w);
+        for (int c = run.c_first; c < run.c_last; c += VEC) {
+            int base = run.n * g->h * g->w * g->c + c;
+            int first = rows.first * g->w + columns.first;
+            floatv best = load_until(x, base + first * g->c, total);
+            intv at = (intv)(first);
+            for (int h = rows.first; h < rows.last; h++)
+                for (int w = columns.first; w < columns.last; w++) {
+                    int k = h * g->w + w;
+                    floatv value = load_until(x, base + k * g->c, total);
+                    /* True for a larger value and for the first NaN. */
+                    intv take = best == best && !(value <= best);
+                    best = take ? value : best;
+                    at = take ? (intv)(k) : at;
+                }
+            store_until(best, y, (row + q) * g->c + c, end);
+            if (positions) store_int_until(at, positions, (row + q) * g->c + c, end);
+        }
+    }
+}
+
+kernel void pool_avg_fwd(constant struct pool_shape *g, global const float *x,
+                         global const float *scale, global const float *bias, global float *y) {
+    uint id = get_global_id(0);
+    if (id >= g->out.items) return;
+    struct run run = run_number(id, &g->out, g->q, g->c);
+    int row = (run.n * g->p + run.row) * g->q;
+    int end = (row + run.last) * g->c;
+    struct span rows = window_span(run.row, g->stride_h, g->pad_top, g->r, g->h);
+    for (int q = run.first; q < run.last; q++) {
+        struct span columns = window_span(q, g->stride_w, g->pad_left, g->s, g->w);
+        float divisor = divisor_h(g, run.row) * divisor_w(g, q);
+        for (int c = run.c_first; c < run.c_last; c += VEC) {
+            int base = run.n * g->h * g->w * g->c + c;
+            floatv mean = window_sum(g, x, base, rows, columns) / divisor;
+            if (scale) mean = load_until(scale, c, g->c) * mean + load_until(bias, c, g->c);
+            store_until(mean, y, (row + q) * g->c + c, end);
+        }
+    }
+}
+
+kernel void pool_weighted_product(constant struct pool_shape *g, global const float *x,
+                                  global const float *dy, global float *product) {
+    uint id = get_global_id(0);
+    if (id >= g->out.items) return;
+    struct run run = run_number(id, &g->out, g->q, g->c);
+    int total = g->n * g->p * g->q * g->c;
+    int row = (run.n * g->p + run.row) * g->q;
+    int end = (row + run.last) * g->c;
+    struct span rows = window_span(run.row, g->stride_h, g->pad_top, g->r, g->h);
+    for (int q = run.first; q < run.last; q++) {
+        struct span columns = window_span(q, g->stride_w, g->pad_left, g->s, g->w);
+        float divisor = divisor_h(g, run.row) * divisor_w(g, q);
+        for (int c = run.c_first; c < run.c_last; c += VEC) {
+            int base = run.n * g->h * g->w * g->c + c;
+            int at = (row + q) * g->c + c;
+            floatv mean = window_sum(g, x, base, rows, columns) / divisor;
+            store_until(load_until(dy, at, total) * mean, product, at, end);
+        }
+    }
+}
+
+kernel void pool_max_bwd(constant struct pool_shape *g, global const float *dy,
+                         global const int *positions, global float *dx) {
+    uint id = get_global_id(0);
+    if (id >= g->in.items) return;
+    struct run run = run_number(id, &g->in, g->w, g->c);
+    int total = g->n * g->p * g->q * g->c;
+    int row = (run.n * g->h + run.row) * g->w;
+    int end = (row + run.last) * g->c;
+    struct span rows = windows_around(run.row, g->by_stride_h, g->pad_top, g->r, g->p);
+    for (int w = run.first; w < run.last; w++) {
+        struct span columns = windows_around(w, g->by_stride_w, g->pad_left, g->s, g->q);
+        for (int c = run.c_first; c < run.c_last; c += VEC) {
+            floatv sum = (floatv)(0.0f);
+            for (int p = rows.first; p < rows.last; p++)
+                for (int q = columns.first; q < columns.last; q++) {
+                    int at = ((run.n * g->p + p) * g->q + q) * g->c + c;
+                    intv mine = load_int_until(positions, at, total) == run.row * g->w + w;
+                    sum += mine ? load_until(dy, at, total) : (floatv)(0.0f);
+                }
+            store_until(sum, dx, (row + w) * g->c + c, end);
+        }
+    }
+}
+
+kernel void pool_avg_bwd(constant struct pool_shape *g, global const float *dy,
+                         global const float *scale, global float *dx) {
+    uint id = get_global_id(0);
+    if (id >= g->in.items) return;
+    struct run run = run_number(id, &g->in, g->w, g->c);
+    int total = g->n * g->p * g->q * g->c;
+    int row = (run.n * g->h + run.row) * g->w;
+    int end = (row + run.last) * g->c;
+    struct span rows = windows_around(run.row, g->by_stride_h, g->pad_top, g->r, g->p);
+    for (int w = run.first; w < run.last; w++) {
+        struct span columns = windows_around(w, g->by_stride_w, g->pad_left, g->s, g->q);
+        for (int c = run.c_first; c < run.c_last; c += VEC) {
+            floatv sum = (floatv)(0.0f);
+            for (int p = rows.first; p < rows.last; p++)
+                for (int q = columns.first; q < columns.last; q++) {
+                    int at = ((run.n * g->p + p) * g->q + q) * g->c + c;
+                    sum += load_until(dy, at, total) / (divisor_h(g, p) * divisor_w(g, q));
+                }
+            if (scale) sum *= load_until(scale, c, g->c);
+            store_until(sum, dx, (row + w) * g->c + c, end);
+        }
+    }
+}
