@@ -1,0 +1,27 @@
+/* The inside of tess_eltwise, shared by the files that implement its operators. */
+#ifndef TESSERA_OPS_ELTWISE_H
+#define TESSERA_OPS_ELTWISE_H
+
+#include "core/program.h"
+#include "core/tensor.h"
+#include "ops/column_sum.h"
+
+#define ACTIVATION_COUNT (TESS_ACT_TANH + 1)
+
+struct tess_eltwise {
+    tess_context *ctx;
+    int vector; /* elements of a work-item */
+    cl_kernel activation_fwd[ACTIVATION_COUNT], activation_bwd[ACTIVATION_COUNT];
+    cl_kernel add_fwd[ACTIVATION_COUNT], bias_fwd[ACTIVATION_COUNT];
+    cl_kernel copy_channels;
+    cl_kernel dropout;
+    cl_kernel layout_tiled, layout_narrow;
+    int tile; /* of layout_tiled */
+    struct column_sum sum;
+};
+
+/* tensor is TESS_F32 and, with like given, of its layout and shape. what: "add: b". */
+tess_status eltwise_expect(const tess_eltwise *op, const tess_tensor *tensor,
+                           const tess_tensor *like, const char *what);
+
+#endif
