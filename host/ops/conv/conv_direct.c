@@ -1,0 +1,348 @@
+/* Direct convolution, register-tiled and vectorised over the destination's channels: see conv_direct.cl. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/program.h"
+#include "core/tensor.h"
+#include "ops/conv/conv_algo.h"
+
+enum { WT, KV, CT, ST, ORDER, FIX, CHUNK, PARAM_COUNT };
+enum { LANES = 16 }; /* of a float16 */
+
+#define IN_ROWS (CONV_IN_FWD | CONV_IN_BWD_DATA)
+static const struct conv_param params[PARAM_COUNT] = {
+    [WT] = {"wt", IN_ROWS, 12, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 28}},
+    [KV] = {"kv", CONV_IN_ALL, 4, {1, 2, 3, 4}},
+    [CT] = {"ct", CONV_IN_BWD_WEIGHTS, 10, {1, 2, 3, 4, 5, 6, 8, 10, 12, 14}},
+    [ST] = {"st", CONV_IN_BWD_WEIGHTS, 6, {1, 2, 3, 4, 5, 7}},
+    [ORDER] = {"order", IN_ROWS, 2, {0, 1}},
+    [FIX] = {"fix", CONV_IN_ALL, 2, {0, 1}},
+    [CHUNK] = {"chunk", CONV_IN_BWD_WEIGHTS, 6, {4096, 128, 256, 512, 1024, 2048}},
+};
+
+struct direct {
+    tess_context *ctx;
+    struct conv_problem problem;
+    struct conv_config config;
+    cl_kernel pack, main; /* forward and backward-data; backward-weights: main and reduce */
+    cl_kernel reduce;
+};
+
+static int ceil_div(int a, int b) {
+    return a / b + (a % b != 0);
+}
+
+/* ---------------------------------------------------------------- sizes */
+
+/* Forward makes K from C, backward-data C from K. */
+static int source_channels(const struct conv_problem *p) {
+    return p->pass == TESS_CONV_FWD ? p->cg : p->kg;
+}
+static int dest_channels(const struct conv_problem *p) {
+    return p->pass == TESS_CONV_BWD_DATA ? p->cg : p->kg;
+}
+static int dest_rows(const struct conv_problem *p) {
+    return p->d.n * (p->pass == TESS_CONV_FWD ? p->p : p->d.h);
+}
+/* Pixels of a row that a tile can be cut from: a phase of the stride in backward-data. */
+static int dest_row_pixels(const struct conv_problem *p) {
+    if (p->pass == TESS_CONV_FWD) return p->q;
+    return p->d.w < p->d.stride_w ? 1 : p->d.w / p->d.stride_w;
+}
+
+/* Blocks of destination channels, over all groups. */
+static int blocks(const struct conv_problem *p, const struct conv_config *config) {
+    return p->d.groups * ceil_div(dest_channels(p), LANES * config->value[KV]);
+}
+
+/* Floats of packed weights, the row of zeros behind them not counted. */
+static int64_t packed_floats(const struct conv_problem *p, const struct conv_config *config) {
+    return (int64_t)blocks(p, config) * LANES * config->value[KV] * p->d.r * p->d.s *
+           source_channels(p);
+}
+static int64_t zero_floats(const struct conv_problem *p) {
+    return (int64_t)LANES * ceil_div(source_channels(p), LANES);
+}
+
+static int chunk_rows(const struct conv_problem *p, const struct conv_config *config) {
+    return ceil_div(config->value[CHUNK], p->q);
+}
+static int chunks(const struct conv_problem *p, const struct conv_config *config) {
+    return ceil_div(p->d.n * p->p, chunk_rows(p, config));
+}
+
+static size_t workspace(const struct conv_problem *p, const struct conv_config *config) {
+    if (p->pass != TESS_CONV_BWD_WEIGHTS)
+        return (size_t)(packed_floats(p, config) + zero_floats(p)) * sizeof(float);
+    int count = chunks(p, config);
+    return count == 1 ? 0 : (size_t)count * conv_problem_w(p) * sizeof(float);
+}
+
+/* ---------------------------------------------------------------- where it applies */
+
+static bool applicable(const struct conv_problem *p, const tess_device_info *device) {
+    (void)device;
+    /* Kernels index with int; the widest block pads the packed weights the most. */
+    struct conv_config widest = {.value = {[WT] = 1, [KV] = 4}};
+    return p->d.layout == TESS_NHWC && (p->pass == TESS_CONV_BWD_WEIGHTS ||
+                                        packed_floats(p, &widest) + zero_floats(p) <= INT32_MAX);
+}
+
+static int vector_registers(const tess_device_info *device) {
+    return device->native_float_vector >= 16 ? 32 : 16;
+}
+/* Registers of one float16. */
+static int register_parts(const tess_device_info *device) {
+    int width = device->native_float_vector ? (int)device->native_float_vector : 4;
+    return width >= LANES ? 1 : LANES / width;
+}
+
+/* Accumulators, one set of vectors and a scalar fit the registers (a few more may spill). */
+static bool registers_fit(const tess_device_info *device, int accumulators, int vectors) {
+    int needed = (accumulators + vectors) * register_parts(device) + 1;
+    return needed <= vector_registers(device) + 1 || accumulators == 1;
+}
+
+static bool valid(const struct conv_problem *p, const tess_device_info *device,
+                  const struct conv_config *config) {
+    const int *v = config->value;
+    /* A block that is a whole vector too wide computes zeros. */
+    if (v[KV] > 1 && (v[KV] - 1) * LANES >= dest_channels(p)) return false;
+    if (p->pass != TESS_CONV_BWD_WEIGHTS)
+        return v[WT] <= dest_row_pixels(p) && registers_fit(device, v[WT] * v[KV], v[KV]);
+    return v[CT] <= p->cg && v[ST] <= p->d.s &&
+           chunks(p, config) <= 64 * (int)device->compute_units &&
+           registers_fit(device, v[CT] * v[ST] * v[KV], v[KV]);
+}
+
+/* ---------------------------------------------------------------- prediction */
+
+static double max3(double a, double b, double c) {
+    double m = a > b ? a : b;
+    return m > c ? m : c;
+}
+
+/* Cycles of the innermost loop's body: two fused multiply-adds and two loads a cycle, four cycles from one
+   multiply-add to the next on the same accumulator. */
+static double body_cycles(const tess_device_info *device, int scalars, int vectors) {
+    int parts = register_parts(device);
+    double cycles =
+        max3(0.5 * scalars * vectors * parts, 0.5 * (scalars + vectors * parts) + 0.5, 4.0);
+    int needed = (scalars * vectors + vectors) * parts + 1;
+    return needed > vector_registers(device) ? cycles * 1.2 : cycles;
+}
+
+/* Total cycles spread over compute units, in whole work-items. */
+static double spread(double cycles_each, double items, const tess_device_info *device) {
+    double units = device->compute_units ? device->compute_units : 1;
+    double rounds = (double)(int64_t)((items + units - 1) / units);
+    return cycles_each * rounds;
+}
+
+static double predict_rows(const struct conv_problem *p, const tess_device_info *device,
+                           const struct conv_config *config) {
+    const int *v = config->value;
+    int phases = p->pass == TESS_CONV_FWD ? 1 : p->d.stride_w;
+    double taps = (double)p->d.r * p->d.s;
+    if (p->pass == TESS_CONV_BWD_DATA) taps /= (double)p->d.stride_h * p->d.stride_w;
+    double tiles = (double)phases * ceil_div(dest_row_pixels(p), v[WT]);
+    double tile = taps * (source_channels(p) * body_cycles(device, v[WT], v[KV]) + 10) +
+                  3.0 * v[WT] * v[KV] * register_parts(device) + 20;
+    double packing =
+        (double)packed_floats(p, config) / LANES * (p->pass == TESS_CONV_FWD ? 3.0 : 20.0);
+    double weight_bytes = 4.0 * (double)packed_floats(p, config);
+    /* Weights that do not stay in the cache are better shared by rows that follow each other. */
+    double reload = (weight_bytes > 1e6) == (v[ORDER] == 1) ? 1.0 : 1.05;
+    return spread(tile * tiles, (double)dest_rows(p) * blocks(p, config), device) * reload +
+           packing / (device->compute_units ? device->compute_units : 1);
+}
+
+static double predict_weights(const struct conv_problem *p, const tess_device_info *device,
+                              const struct conv_config *config) {
+    const int *v = config->value;
+    int tap_tiles = ceil_div(p->d.s, v[ST]);
+    double items =
+        (double)ceil_div(p->cg, v[CT]) * tap_tiles * p->d.r * blocks(p, config) * chunks(p, config);
+    double pixels = (double)chunk_rows(p, config) * p->q;
+    double body = body_cycles(device, v[CT] * v[ST], v[KV]) + 1;
+    if (p->d.s % v[ST] != 0) body *= 1.5;
+    if (pixels * v[KV] * LANES * 4 > 24e3)
+        body *= 1.1; /* dy's block leaves the first-level cache */
+    double item = pixels * body + 20.0 * chunk_rows(p, config) + 4.0 * v[CT] * v[ST] * v[KV] + 50;
+    double reduce =
+        chunks(p, config) > 1 ? (double)chunks(p, config) * (double)conv_problem_w(p) / 8.0 : 0.0;
+    return spread(item, items, device) +
+           reduce / (device->compute_units ? device->compute_units : 1);
+}
+
+static double predict(const struct conv_problem *p, const tess_device_info *device,
+                      const struct conv_config *config) {
+    double cycles = p->pass == TESS_CONV_BWD_WEIGHTS ? predict_weights(p, device, config)
+                                                     : predict_rows(p, device, config);
+    /* Compiling dimensions in gains little and costs one more build a layer. */
+    if (config->value[FIX]) cycles *= 1.01;
+    /* On a GPU one work-item a work-group leaves all lanes but one idle. */
+    return device->type & CL_DEVICE_TYPE_CPU ? cycles : cycles * 64;
+}
+
+/* ---------------------------------------------------------------- plan */
+
+static void destroy(void *state) {
+    struct direct *direct = state;
+    if (!direct) return;
+    kernel_release(direct->pack);
+    kernel_release(direct->main);
+    kernel_release(direct->reduce);
+    free(direct);
+}
+
+/* The dimensions in the order in which every main kernel takes them. */
+enum { DIMS = 15 };
+static void dimensions(const struct conv_problem *p, int dim[DIMS]) {
+    const tess_conv_desc *d = &p->d;
+    const int all[DIMS] = {d->h,       d->w,        d->c,          p->p,          p->q,
+                           d->k,       d->r,        d->s,          d->stride_h,   d->stride_w,
+                           d->pad_top, d->pad_left, d->dilation_h, d->dilation_w, d->groups};
+    for (int i = 0; i < DIMS; i++)
+        dim[i] = all[i];
+}
+
+static void print_options(const struct conv_problem *p, const struct conv_config *config,
+                          char *text, size_t size) {
+    static const char *const names[DIMS] = {"H", "W", "C",  "P",  "Q", "K", "R", "S",
+                                            "U", "V", "PT", "PL", "D", "E", "G"};
+    const int *v = config->value;
+    size_t used = (size_t)snprintf(text, size, "-DWT=%d -DKV=%d -DCT=%d -DST=%d -DORDER=%d", v[WT],
+                                   v[KV], v[CT], v[ST], v[ORDER]);
+    if (!v[FIX]) return;
+    int dim[DIMS];
+    dimensions(p, dim);
+    for (int i = 0; i < DIMS && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, " -DFIX_%s=%d", names[i], dim[i]);
+}
+
+static tess_status create(tess_context *ctx, const struct conv_problem *p,
+                          const struct conv_config *config, const char *printed, void **state) {
+    static const char *const packs[] = {"conv_direct_pack_fwd", "conv_direct_pack_bwd_data"};
+    static const char *const mains[] = {"conv_direct_fwd", "conv_direct_bwd_data",
+                                        "conv_direct_bwd_weights"};
+    struct direct *direct = calloc(1, sizeof *direct);
+    if (!direct) return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "%s: no memory", printed);
+    direct->ctx = ctx;
+    direct->problem = *p;
+    direct->config = *config;
+    char options[512];
+    print_options(p, config, options, sizeof options);
+    struct program *program;
+    tess_status status = program_get(ctx, conv_direct.kernel_file, options, printed, &program);
+    if (!status) status = program_kernel(ctx, program, mains[p->pass], &direct->main);
+    if (!status && p->pass != TESS_CONV_BWD_WEIGHTS)
+        status = program_kernel(ctx, program, packs[p->pass], &direct->pack);
+    if (!status && p->pass == TESS_CONV_BWD_WEIGHTS && chunks(p, config) > 1)
+        status = program_kernel(ctx, program, "conv_direct_reduce", &direct->reduce);
+    if (status) {
+        destroy(direct);
+        return status;
+    }
+    *state = direct;
+    return TESS_OK;
+}
+
+/* ---------------------------------------------------------------- execution */
+
+static void append_dimensions(const struct conv_problem *p, struct kernel_arg *args) {
+    int dim[DIMS];
+    dimensions(p, dim);
+    for (int i = 0; i < DIMS; i++)
+        args[i] = ARG_INT(dim[i]);
+}
+
+/* Work-groups of 64 for the kernels that have one work-item an element. */
+static struct kernel_range flat_range(size_t items) {
+    return (struct kernel_range){1, {(items + 63) / 64 * 64}, {64}};
+}
+
+static tess_status enqueue_pack(const struct direct *direct, const tess_conv_args *args) {
+    const struct conv_problem *p = &direct->problem;
+    size_t vectors = workspace(p, &direct->config) / (LANES * sizeof(float));
+    const struct kernel_arg list[] = {ARG_TENSOR(args->w),  ARG_TENSOR(args->workspace),
+                                      ARG_INT(p->d.groups), ARG_INT(p->d.r * p->d.s),
+                                      ARG_INT(p->cg),       ARG_INT(p->kg),
+                                      ARG_INT((int)vectors)};
+    struct kernel_range range = flat_range(vectors);
+    return kernel_enqueue(direct->ctx, direct->pack, &range, list, 7,
+                          "convolution: packing weights");
+}
+
+static tess_status enqueue_rows(const struct direct *direct, const tess_conv_args *args) {
+    const struct conv_problem *p = &direct->problem;
+    bool forward = p->pass == TESS_CONV_FWD;
+    struct kernel_arg list[5 + DIMS + 3];
+    unsigned count = 0;
+    list[count++] = ARG_TENSOR(forward ? args->x : args->y);
+    list[count++] = ARG_TENSOR(args->workspace);
+    if (forward) {
+        list[count++] = ARG_TENSOR(p->bias ? args->bias : NULL);
+        list[count++] = ARG_TENSOR(p->residual ? args->residual : NULL);
+    }
+    list[count++] = ARG_TENSOR(forward ? args->y : args->x);
+    append_dimensions(p, list + count);
+    count += DIMS;
+    list[count++] = ARG_INT((int)packed_floats(p, &direct->config));
+    if (forward) {
+        list[count++] = ARG_INT((int)p->act.kind);
+        list[count++] = ARG_FLOAT(p->act.alpha);
+    }
+    size_t block_items = (size_t)blocks(p, &direct->config), row_items = (size_t)dest_rows(p);
+    struct kernel_range range = {2, {block_items, row_items}, {1, 1}};
+    if (direct->config.value[ORDER]) {
+        range.global[0] = row_items;
+        range.global[1] = block_items;
+    }
+    return kernel_enqueue(direct->ctx, direct->main, &range, list, count, "convolution");
+}
+
+static tess_status enqueue_weights(const struct direct *direct, const tess_conv_args *args) {
+    const struct conv_problem *p = &direct->problem;
+    const int *v = direct->config.value;
+    int count = chunks(p, &direct->config);
+    struct kernel_arg list[4 + DIMS + 1] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
+                                            ARG_TENSOR(count > 1 ? args->workspace : args->w),
+                                            ARG_INT(p->d.n)};
+    append_dimensions(p, list + 4);
+    list[4 + DIMS] = ARG_INT(chunk_rows(p, &direct->config));
+    size_t tiles =
+        (size_t)ceil_div(p->cg, v[CT]) * (size_t)ceil_div(p->d.s, v[ST]) * (size_t)p->d.r;
+    struct kernel_range range = {
+        3, {tiles, (size_t)blocks(p, &direct->config), (size_t)count}, {1, 1, 1}};
+    tess_status status = kernel_enqueue(direct->ctx, direct->main, &range, list, 4 + DIMS + 1,
+                                        "convolution: backward-weights");
+    if (status || count == 1) return status;
+    size_t elements = conv_problem_w(p);
+    const struct kernel_arg reduce[] = {ARG_TENSOR(args->workspace), ARG_TENSOR(args->w),
+                                        ARG_INT((int)elements), ARG_INT(count)};
+    struct kernel_range flat = flat_range(elements);
+    return kernel_enqueue(direct->ctx, direct->reduce, &flat, reduce, 4,
+                          "convolution: adding partial weight gradients");
+}
+
+static tess_status enqueue(void *state, const tess_conv_args *args) {
+    const struct direct *direct = state;
+    if (direct->problem.pass == TESS_CONV_BWD_WEIGHTS) return enqueue_weights(direct, args);
+    tess_status status = enqueue_pack(direct, args);
+    return status ? status : enqueue_rows(direct, args);
+}
+
+const struct conv_algo conv_direct = {
+    .name = "direct",
+    .kernel_file = "conv_direct.cl",
+    .param_count = PARAM_COUNT,
+    .params = params,
+    .applicable = applicable,
+    .valid = valid,
+    .predict = predict,
+    .workspace = workspace,
+    .create = create,
+    .enqueue = enqueue,
+    .destroy = destroy,
+};

@@ -1,0 +1,94 @@
+/* Public plans: checks arguments, then hands over to the chosen algorithm. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/tensor.h"
+#include "ops/conv/conv_algo.h"
+
+struct tess_conv_plan {
+    tess_context *ctx;
+    struct conv_problem problem;
+    struct conv_choice choice;
+    char config[CONV_CONFIG_SIZE]; /* printed */
+    size_t workspace;
+    void *state; /* the algorithm's */
+};
+
+tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
+                                  const tess_conv_options *options, tess_conv_plan **out) {
+    if (!ctx) return TESS_INVALID_ARGUMENT;
+    if (!out) return context_fail(ctx, TESS_INVALID_ARGUMENT, "convolution: out is NULL; give it");
+    tess_conv_plan *plan = calloc(1, sizeof *plan);
+    if (!plan)
+        return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "convolution: no memory for a plan");
+    plan->ctx = ctx;
+    tess_status status = conv_problem_init(desc, options, &ctx->error, &plan->problem);
+    if (!status) status = conv_choose(ctx, &plan->problem, options, &plan->choice);
+    if (!status) {
+        const struct conv_algo *algo = plan->choice.algo;
+        conv_config_print(algo, plan->problem.pass, &plan->choice.config, plan->config);
+        plan->workspace = conv_algo_workspace(algo, &plan->problem, &plan->choice.config);
+        status =
+            algo->create(ctx, &plan->problem, &plan->choice.config, plan->config, &plan->state);
+    }
+    if (status) {
+        free(plan);
+        return status;
+    }
+    *out = plan;
+    return TESS_OK;
+}
+
+void tess_conv_plan_destroy(tess_conv_plan *plan) {
+    if (!plan) return;
+    plan->choice.algo->destroy(plan->state);
+    free(plan);
+}
+
+tess_conv_info tess_conv_plan_info(const tess_conv_plan *plan) {
+    if (!plan) return (tess_conv_info){"", "", "", "", 0};
+    return (tess_conv_info){.algo = plan->choice.algo->name,
+                            .config = plan->config,
+                            .tier = plan->choice.tier,
+                            .why = plan->choice.why,
+                            .workspace = plan->workspace};
+}
+
+static tess_status check_args(const tess_conv_plan *plan, const tess_conv_args *args) {
+    const struct conv_problem *p = &plan->problem;
+    const struct {
+        const tess_tensor *tensor;
+        size_t elements;
+        bool needed;
+        const char *what;
+    } expected[] = {
+        {args->x, conv_problem_x(p), true, "convolution: x"},
+        {args->w, conv_problem_w(p), true, "convolution: w"},
+        {args->y, conv_problem_y(p), true, "convolution: y"},
+        {args->bias, (size_t)p->d.k, p->bias, "convolution: bias"},
+        {args->residual, conv_problem_y(p), p->residual, "convolution: residual"},
+    };
+    /* backward-weights does not read w but writes it, and so on: all three are always there. */
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        if (!expected[i].needed) continue;
+        tess_status status = tensor_expect(plan->ctx, expected[i].tensor, TESS_F32,
+                                           expected[i].elements, expected[i].what);
+        if (status) return status;
+    }
+    if (plan->workspace &&
+        (!args->workspace || tess_tensor_desc_bytes(&args->workspace->desc) < plan->workspace))
+        return context_fail(plan->ctx, TESS_INVALID_ARGUMENT,
+                            "convolution %s: workspace is missing or smaller than %zu bytes; give "
+                            "one of the size that tess_conv_plan_info tells",
+                            plan->config, plan->workspace);
+    return TESS_OK;
+}
+
+tess_status tess_conv_plan_enqueue(tess_conv_plan *plan, const tess_conv_args *args) {
+    if (!plan) return TESS_INVALID_ARGUMENT;
+    if (!args)
+        return context_fail(plan->ctx, TESS_INVALID_ARGUMENT,
+                            "convolution %s: no arguments; give x, w and y", plan->config);
+    tess_status status = check_args(plan, args);
+    return status ? status : plan->choice.algo->enqueue(plan->state, args);
+}
