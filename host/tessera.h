@@ -511,6 +511,7 @@ typedef struct tess_conv_layer {
     bool no_bias;
     tess_act act;
     tess_init init;
+    float init_gain; /* factor on the initial weights; 0: 1 */
 } tess_conv_layer;
 
 typedef struct tess_pool_layer {
@@ -547,16 +548,18 @@ TESS_API tess_node tess_graph_dropout(tess_graph *graph, tess_node in, const cha
 /* Ends the graph: softmax with cross-entropy in training, softmax probabilities in inference. */
 TESS_API tess_node tess_graph_softmax(tess_graph *graph, tess_node in);
 
-/* The first error of the building functions; also a graph without input or without softmax at its end. */
+/* The first error of the building functions; also a graph without input or without softmax at its end, or
+   with a layer that nothing reads. */
 TESS_API tess_status tess_graph_check(const tess_graph *graph, tess_error *error);
 
-/* What a layer looks like, for summaries. Strings are valid as long as the graph. */
+/* What a layer looks like, for summaries. Strings are valid as long as the graph; an index outside
+   0 .. count - 1 gives a NULL name. */
 typedef struct tess_layer_info {
     const char *name, *kind; /* kind: "conv", "pool", "fc", ... */
     char detail[96];         /* "96 11x11 / 4, ReLU" */
     int c, h, w;             /* output */
     uint64_t parameters, neurons; /* neurons: c * h * w */
-    double flops;                 /* forward, one image */
+    double flops; /* forward, one image; a multiply-add counts as two, an epilogue as none */
 } tess_layer_info;
 
 TESS_API int tess_graph_layer_count(const tess_graph *graph);

@@ -1,0 +1,55 @@
+/* The graph's inside: layers in the order in which they were built, which is an order they can run in. */
+#ifndef TESSERA_NET_GRAPH_H
+#define TESSERA_NET_GRAPH_H
+
+#include "core/status.h"
+
+#define LAYER_NAME_SIZE   64
+#define LAYER_DETAIL_SIZE sizeof((tess_layer_info){0}.detail)
+
+enum layer_kind {
+    LAYER_INPUT,
+    LAYER_CONV,
+    LAYER_POOL,
+    LAYER_FC,
+    LAYER_ACTIVATION,
+    LAYER_ADD,
+    LAYER_CONCAT,
+    LAYER_DROPOUT,
+    LAYER_SOFTMAX,
+    LAYER_KINDS
+};
+
+struct layer {
+    enum layer_kind kind;
+    char name[LAYER_NAME_SIZE];
+    char detail[LAYER_DETAIL_SIZE];
+    int *inputs; /* indices of earlier layers; owned */
+    int input_count;
+    int consumers;     /* how many inputs of later layers this layer's output is */
+    int last_consumer; /* the latest of them */
+    int c, h, w;       /* output */
+    tess_act act;
+    bool bias;
+    tess_init init;
+    float gain; /* of the initial weights */
+    union {
+        tess_conv_desc conv; /* n 1, NHWC, every field filled in */
+        tess_pool_desc pool; /* n 1 */
+        struct {
+            int c, h, w; /* of the input */
+            int inputs;  /* c * h * w */
+            int outputs;
+        } fc;
+        float rate; /* dropout */
+    } as;
+};
+
+struct tess_graph {
+    char *name;
+    struct layer *layers;
+    int count, capacity;
+    tess_error error; /* the first; its status says whether there is one */
+};
+
+#endif

@@ -1,0 +1,50 @@
+/* What the kinds of layers are: one table row each. */
+#ifndef TESSERA_NET_LAYER_H
+#define TESSERA_NET_LAYER_H
+
+#include "net/graph.h"
+
+enum param_start { START_WEIGHTS, START_ZERO, START_ONE };
+
+/* One parameter of a layer. */
+struct param_spec {
+    const char *suffix;    /* "weight": the parameter is called "<layer>.weight" */
+    tess_tensor_desc desc; /* on the device */
+    int rank;              /* in a file: 4: K C R S; 2: K by C H W; 1: a vector */
+    enum param_start start;
+    double fan_in, fan_out; /* START_WEIGHTS */
+};
+
+#define LAYER_PARAMS 2 /* at most */
+
+struct layer_kind_info {
+    const char *name;
+    bool numbered; /* default names count: "conv1" */
+    /* Checks the layer against its inputs; fills c, h, w and what depends on the inputs. */
+    tess_status (*shape)(const struct tess_graph *graph, struct layer *layer, tess_error *error);
+    /* Fills specs and gives their number. NULL: none. */
+    int (*params)(const struct layer *layer, struct param_spec specs[LAYER_PARAMS]);
+    double (*flops)(const struct layer *layer); /* forward, one image; NULL: none */
+    void (*describe)(const struct layer *layer, char detail[LAYER_DETAIL_SIZE]); /* NULL: "" */
+};
+
+extern const struct layer_kind_info layer_kinds[LAYER_KINDS];
+
+int layer_params(const struct layer *layer, struct param_spec specs[LAYER_PARAMS]);
+
+/* The activation that a layer's output goes through: its own, or that of an activation layer that is the
+   only one to read it. *folded becomes that layer's index, or -1. */
+tess_act layer_act(const struct tess_graph *graph, int index, int *folded);
+
+/* tess_status functions of shape.c, for the table. */
+tess_status shape_input(const struct tess_graph *graph, struct layer *layer, tess_error *error);
+tess_status shape_conv(const struct tess_graph *graph, struct layer *layer, tess_error *error);
+tess_status shape_pool(const struct tess_graph *graph, struct layer *layer, tess_error *error);
+tess_status shape_fc(const struct tess_graph *graph, struct layer *layer, tess_error *error);
+tess_status shape_same(const struct tess_graph *graph, struct layer *layer, tess_error *error);
+tess_status shape_add(const struct tess_graph *graph, struct layer *layer, tess_error *error);
+tess_status shape_concat(const struct tess_graph *graph, struct layer *layer, tess_error *error);
+tess_status shape_dropout(const struct tess_graph *graph, struct layer *layer, tess_error *error);
+tess_status shape_softmax(const struct tess_graph *graph, struct layer *layer, tess_error *error);
+
+#endif

@@ -1,0 +1,13 @@
+/* The networks that Tessera knows by name: one function each, listed in zoo.c. */
+#ifndef TESSERA_NET_ZOO_H
+#define TESSERA_NET_ZOO_H
+
+#include "tessera.h"
+
+/* Each builds on an empty graph; options has every field filled in. Errors stay in the graph. */
+void zoo_lenet5(tess_graph *graph, const tess_zoo_options *options);
+void zoo_lenet5_relu(tess_graph *graph, const tess_zoo_options *options);
+void zoo_convnetjs_cifar10(tess_graph *graph, const tess_zoo_options *options);
+void zoo_resnet_tiny(tess_graph *graph, const tess_zoo_options *options);
+
+#endif
