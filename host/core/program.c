@@ -62,35 +62,48 @@ static void digest_log(const tess_context *ctx, char *log, const char *config, c
     }
 }
 
-static tess_status fail_build(tess_context *ctx, cl_program program, cl_int code,
-                              const char *config) {
+/* log: may be NULL; cut up. */
+static tess_status fail_build(tess_context *ctx, char *log, cl_int code, const char *config) {
     char first[sizeof ctx->error.text] = "";
-    char *log = program ? build_log(ctx, program) : NULL;
     if (log) digest_log(ctx, log, config, first, sizeof first);
-    free(log);
     if (!first[0])
         snprintf(first, sizeof first, "the driver gives no build log; try another driver version");
     /* Memory and device losses keep their own status; all else is what the caller knows as a failed build. */
-    tess_error reason = {0};
-    tess_status status = error_opencl(&reason, code, config);
+    tess_status status = error_opencl(NULL, code, config);
     if (status == TESS_OPENCL || status == TESS_INVALID_ARGUMENT) status = TESS_BUILD_FAILED;
     return context_fail(ctx, status, "building %s on %.80s: %s (%d): %s", config, ctx->device.name,
                         opencl_error_name(code), code, first);
 }
 
+/* PoCL 3.1 fails a build while another process puts the same program into PoCL's own cache: it removes a file that
+   the other has just removed. There is no compiler message then, and the next attempt finds the other's file. */
+static bool lost_race(const tess_context *ctx, cl_int code, const char *log) {
+    return code == CL_BUILD_PROGRAM_FAILURE && log && !strstr(log, "error:") &&
+           strcmp(ctx->device.platform_name, POCL_PLATFORM) == 0;
+}
+
+#define MAX_ATTEMPTS 4
+
 static tess_status compile(tess_context *ctx, const char *source, const char *options,
                            const char *config, cl_program *out) {
-    cl_int code = CL_SUCCESS;
-    cl_program program = clCreateProgramWithSource(ctx->cl, 1, &source, NULL, &code);
-    if (code != CL_SUCCESS) return fail_build(ctx, NULL, code, config);
-    code = clBuildProgram(program, 1, &ctx->device.device, options, NULL, NULL);
-    if (code != CL_SUCCESS) {
-        tess_status status = fail_build(ctx, program, code, config);
+    for (int attempt = 1;; attempt++) {
+        cl_int code = CL_SUCCESS;
+        cl_program program = clCreateProgramWithSource(ctx->cl, 1, &source, NULL, &code);
+        if (code != CL_SUCCESS) return fail_build(ctx, NULL, code, config);
+        code = clBuildProgram(program, 1, &ctx->device.device, options, NULL, NULL);
+        if (code == CL_SUCCESS) {
+            *out = program;
+            return TESS_OK;
+        }
+        char *log = build_log(ctx, program);
         clReleaseProgram(program);
-        return status;
+        bool again = attempt < MAX_ATTEMPTS && lost_race(ctx, code, log);
+        tess_status status = again ? TESS_OK : fail_build(ctx, log, code, config);
+        free(log);
+        if (!again) return status;
+        context_log(ctx, TESS_LOG_DEBUG, "program %s: attempt %d failed without a message", config,
+                    attempt);
     }
-    *out = program;
-    return TESS_OK;
 }
 
 /* From the cache on disk, else from source. */

@@ -11,7 +11,6 @@
    mostly compiles again for the size that is launched. Its own cache of compiled code makes a warm start from source
    60 to 100 ms; a binary makes it 3 to 7 ms. So a program with few kernels (each convolution) earns its
    entry after a few starts, and one with a dozen entry points would slow the first start by seconds for nothing. */
-#define POCL_PLATFORM    "Portable Computing Language"
 #define POCL_MAX_KERNELS 2
 
 static bool worth_storing(const tess_context *ctx, cl_program program) {

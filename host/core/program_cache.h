@@ -4,6 +4,9 @@
 
 #include "core/context.h"
 
+/* CL_PLATFORM_NAME of PoCL. */
+#define POCL_PLATFORM "Portable Computing Language"
+
 /* The key of an entry: device, driver, platform, source and options. */
 tess_status program_cache_key(tess_context *ctx, const char *source, const char *options,
                               unsigned char key[32]);

@@ -6,7 +6,7 @@
 
 /* Text of a source file from ctx->kernel_dir or the embedded kernels, lines `#include "x.clh"` replaced by the
    text of x.clh the first time and by nothing after that, with #line directives so that the compiler's messages name
-   file and line. An include counts wherever it stands: inside #if it is expanded all the same, so it belongs to the top.
+   file and line. An include counts wherever a line starts with it, inside #if and comments too: it belongs to the top.
    *text ends with a zero and is freed by the caller. */
 tess_status program_source(tess_context *ctx, const char *file, char **text);
 

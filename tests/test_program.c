@@ -1,0 +1,286 @@
+/* Programs: sources, includes, options, build errors, kernels and launches. */
+#include "core/program.h"
+#include "core/program_source.h"
+#include "support/check.h"
+#include "support/program_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int setup(void **state) {
+    static struct fixture fixture;
+    fixture_create(&fixture);
+    fixture_open(&fixture);
+    *state = &fixture;
+    return 0;
+}
+
+static int teardown(void **state) {
+    fixture_destroy(*state);
+    return 0;
+}
+
+static void test_options(void **state) {
+    struct fixture *fixture = *state;
+    tess_context *ctx = fixture->ctx;
+    assert_int_equal(fixture_run(ctx, "value.cl", "-DVALUE=42"), 42);
+    assert_int_equal(fixture_run(ctx, "value.cl", "-DVALUE=-7"), -7);
+    assert_int_equal(fixture_run(ctx, "value.cl", "-DVALUE=__OPENCL_C_VERSION__"), 120);
+    scratch_write_text(fixture->kernels, "plain.cl",
+                       "__kernel void value(__global int *out) { *out = 5; }");
+    assert_int_equal(fixture_run(ctx, "plain.cl", NULL), 5);
+    assert_int_equal(fixture_run(ctx, "plain.cl", ""), 5);
+}
+
+static void test_built_once(void **state) {
+    struct fixture *fixture = *state;
+    tess_context *ctx = fixture->ctx;
+    struct program *first = NULL, *second = NULL, *other = NULL;
+    assert_ok(ctx, program_get(ctx, "value.cl", "-DVALUE=1", "a", &first));
+    tess_counters before = tess_context_counters(ctx);
+    assert_ok(ctx, program_get(ctx, "value.cl", "-DVALUE=1", "b", &second));
+    tess_counters after = tess_context_counters(ctx);
+    assert_ptr_equal(first, second);
+    assert_memory_equal(&before, &after, sizeof before);
+    assert_ok(ctx, program_get(ctx, "value.cl", "-DVALUE=2", "a", &other));
+    assert_ptr_not_equal(first, other);
+    assert_int_equal(tess_context_counters(ctx).programs_compiled, before.programs_compiled + 1);
+}
+
+static void test_includes(void **state) {
+    struct fixture *fixture = *state;
+    scratch_write_text(fixture->kernels, "nested.cl",
+                       "#include \"first.clh\"\n"
+                       "  #  include   \"second.clh\" // again, from here\n"
+                       "#include \"first.clh\"\n"
+                       "__kernel void value(__global int *out) { *out = FIRST * 10 + SECOND; }\n");
+    /* Without once-only expansion the enum would be defined twice. */
+    scratch_write_text(fixture->kernels, "first.clh",
+                       "#include \"second.clh\"\nenum { FIRST = 4 };\n");
+    scratch_write_text(fixture->kernels, "second.clh",
+                       "#include \"first.clh\"\nenum { SECOND = 2 };");
+    assert_int_equal(fixture_run(fixture->ctx, "nested.cl", NULL), 42);
+}
+
+static void test_include_errors(void **state) {
+    struct fixture *fixture = *state;
+    tess_context *ctx = fixture->ctx;
+    struct program *program = NULL;
+    scratch_write_text(fixture->kernels, "missing.cl", "int a;\n#include \"absent.clh\"\n");
+    assert_int_equal(program_get(ctx, "missing.cl", "", "m", &program), TESS_NOT_FOUND);
+    assert_non_null(strstr(tess_context_last_error(ctx), "missing.cl: line 2"));
+    assert_non_null(strstr(tess_context_last_error(ctx), "absent.clh"));
+    assert_int_equal(program_get(ctx, "absent.cl", "", "m", &program), TESS_NOT_FOUND);
+    scratch_write_text(fixture->kernels, "outside.cl", "#include \"../root.clh\"\n");
+    assert_int_equal(program_get(ctx, "outside.cl", "", "m", &program), TESS_INVALID_ARGUMENT);
+    static const char *const names[] = {"", "../value.cl", "/etc/passwd", ".", "a\nb.cl"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_int_equal(program_get(ctx, names[i], "", "m", &program), TESS_INVALID_ARGUMENT);
+    for (int i = 0; i < 20; i++) {
+        char name[32], text[64];
+        snprintf(name, sizeof name, i ? "deep%d.clh" : "deep.cl", i);
+        snprintf(text, sizeof text, "#include \"deep%d.clh\"\n", i + 1);
+        scratch_write_text(fixture->kernels, name, text);
+    }
+    assert_int_equal(program_get(ctx, "deep.cl", "", "m", &program), TESS_BUILD_FAILED);
+    assert_non_null(strstr(tess_context_last_error(ctx), "inside each other"));
+    assert_null(program);
+}
+
+/* The program of a build that must fail: its error text. */
+static const char *fail_build(struct fixture *fixture, const char *file, const char *options) {
+    struct program *program = NULL;
+    assert_int_equal(program_get(fixture->ctx, file, options, "thing_fwd__a1_b2", &program),
+                     TESS_BUILD_FAILED);
+    assert_null(program);
+    const char *text = tess_context_last_error(fixture->ctx);
+    assert_non_null(strstr(text, "thing_fwd__a1_b2"));
+    assert_null(strchr(text, '\n'));
+    return text;
+}
+
+static void test_build_error(void **state) {
+    struct fixture *fixture = *state;
+    scratch_write_text(fixture->kernels, "top.clh", "#define UNUSED\n\n\n");
+    scratch_write_text(fixture->kernels, "broken.cl",
+                       "#include \"top.clh\"\n\n__kernel void value(__global int *out) {\n"
+                       "    *out = zork;\n}\n");
+    fixture->log_count = 0;
+    const char *text = fail_build(fixture, "broken.cl", "");
+    assert_non_null(strstr(text, "zork"));
+    assert_non_null(strstr(text, "CL_BUILD_PROGRAM_FAILURE"));
+    assert_true(fixture->lines[TESS_LOG_ERROR] > 0);
+    assert_true(fixture_logged(fixture, "zork"));
+    /* #line: the file and line that a person can open. Oclgrind's messages ignore it. */
+    if (strcmp(tess_context_device(fixture->ctx)->platform_name, "Oclgrind") != 0)
+        assert_non_null(strstr(text, "broken.cl:4"));
+    /* A log of thousands of characters keeps its first lines. */
+    char large[16384] = "__kernel void value(__global int *out) {\n";
+    for (int i = 0; i < 15; i++)
+        snprintf(large + strlen(large), sizeof large - strlen(large),
+                 "    *out = undeclared_%0200d;\n", i);
+    strcat(large, "}\n");
+    scratch_write_text(fixture->kernels, "verbose.cl", large);
+    text = fail_build(fixture, "verbose.cl", "");
+    assert_non_null(strstr(text, "undeclared_0"));
+    assert_true(strlen(text) < sizeof(((tess_error *)0)->text));
+}
+
+static void test_bad_options(void **state) {
+    struct fixture *fixture = *state;
+    const char *platform = tess_context_device(fixture->ctx)->platform_name;
+    if (strcmp(platform, "Portable Computing Language") != 0)
+        skip(); /* the others accept anything */
+    fail_build(fixture, "value.cl", "-DVALUE=1 --no-such-option");
+}
+
+static void test_kernels(void **state) {
+    struct fixture *fixture = *state;
+    tess_context *ctx = fixture->ctx;
+    struct program *program = NULL;
+    cl_kernel kernel = NULL;
+    assert_ok(ctx, program_get(ctx, "value.cl", "-DVALUE=3", "value__3", &program));
+    assert_int_equal(program_kernel(ctx, program, "absent", &kernel), TESS_NOT_FOUND);
+    assert_non_null(strstr(tess_context_last_error(ctx), "absent"));
+    assert_non_null(strstr(tess_context_last_error(ctx), "value__3"));
+    assert_int_equal(program_kernel(ctx, NULL, "value", &kernel), TESS_INVALID_ARGUMENT);
+    assert_int_equal(program_kernel(ctx, program, NULL, &kernel), TESS_INVALID_ARGUMENT);
+    assert_null(kernel);
+    tess_counters before = tess_context_counters(ctx);
+    assert_ok(ctx, program_kernel(ctx, program, "value", &kernel));
+    assert_int_equal(tess_context_counters(ctx).kernels_created, before.kernels_created + 1);
+    kernel_release(kernel);
+    kernel_release(NULL);
+}
+
+static void test_null_arguments(void **state) {
+    struct fixture *fixture = *state;
+    tess_context *ctx = fixture->ctx;
+    struct program *program = NULL;
+    char hex[65];
+    assert_int_equal(program_get(NULL, "value.cl", "", "c", &program), TESS_INVALID_ARGUMENT);
+    assert_int_equal(program_get(ctx, NULL, "", "c", &program), TESS_INVALID_ARGUMENT);
+    assert_int_equal(program_get(ctx, "value.cl", "", NULL, &program), TESS_INVALID_ARGUMENT);
+    assert_int_equal(program_get(ctx, "value.cl", "", "c", NULL), TESS_INVALID_ARGUMENT);
+    assert_int_equal(program_source_hash(ctx, NULL, hex), TESS_INVALID_ARGUMENT);
+    assert_int_equal(kernel_enqueue(ctx, NULL, NULL, NULL, 0, "x"), TESS_INVALID_ARGUMENT);
+}
+
+static void test_launch_errors(void **state) {
+    struct fixture *fixture = *state;
+    tess_context *ctx = fixture->ctx;
+    struct program *program = NULL;
+    cl_kernel kernel = NULL;
+    tess_tensor *out = check_tensor(ctx, desc_vector(4), NULL);
+    assert_ok(ctx, program_get(ctx, "value.cl", "-DVALUE=3", "value__3", &program));
+    assert_ok(ctx, program_kernel(ctx, program, "value", &kernel));
+    struct kernel_arg args[] = {ARG_TENSOR(out), ARG_INT(1)};
+    struct kernel_range range = {.dims = 1, .global = {1}};
+    tess_counters before = tess_context_counters(ctx);
+    assert_ok(ctx, kernel_enqueue(ctx, kernel, &range, args, 1, "test launch"));
+    assert_int_equal(tess_context_counters(ctx).kernels_enqueued, before.kernels_enqueued + 1);
+    assert_int_not_equal(kernel_enqueue(ctx, kernel, &range, args, 2, "test launch"), TESS_OK);
+    const char *text = tess_context_last_error(ctx);
+    assert_non_null(strstr(text, "test launch: kernel value, argument 1"));
+    assert_non_null(strstr(text, "CL_INVALID_ARG_INDEX"));
+    range.local[0] = tess_context_device(ctx)->max_work_group + 1;
+    range.global[0] = range.local[0];
+    assert_int_not_equal(kernel_enqueue(ctx, kernel, &range, args, 1, "test launch"), TESS_OK);
+    text = tess_context_last_error(ctx);
+    assert_non_null(strstr(text, "test launch: kernel value, launch of"));
+    assert_int_equal(tess_context_counters(ctx).kernels_enqueued, before.kernels_enqueued + 1);
+    assert_ok(ctx, tess_context_finish(ctx));
+    kernel_release(kernel);
+    tess_tensor_destroy(out);
+}
+
+/* Every kind of argument, a null tensor, and two dimensions with a chosen group. */
+static void test_arguments(void **state) {
+    struct fixture *fixture = *state;
+    tess_context *ctx = fixture->ctx;
+    scratch_write_text(
+        fixture->kernels, "args.cl",
+        "__kernel void args(__global float *out, __global float *none, int i, uint u,\n"
+        "                   ulong ul, float f) {\n"
+        "    size_t at = get_global_id(1) * get_global_size(0) + get_global_id(0);\n"
+        "    out[at] = none ? -1.0f : i + (float)(u >> 31) + (float)(ul >> 63) + f + at\n"
+        "                             + 100 * (get_local_size(0) == 2);\n"
+        "}\n");
+    struct program *program = NULL;
+    cl_kernel kernel = NULL;
+    tess_tensor *out = check_tensor(ctx, desc_vector(12), NULL), *none = NULL;
+    assert_ok(ctx, program_get(ctx, "args.cl", "", "args", &program));
+    assert_ok(ctx, program_kernel(ctx, program, "args", &kernel));
+    struct kernel_arg args[] = {ARG_TENSOR(out),    ARG_TENSOR(none),      ARG_INT(-5),
+                                ARG_UINT(1u << 31), ARG_ULONG(1ull << 63), ARG_FLOAT(0.5f)};
+    struct kernel_range range = {.dims = 2, .global = {4, 3}, .local = {2, 1}};
+    assert_ok(ctx, kernel_enqueue(ctx, kernel, &range, args, 6, "arguments"));
+    float *got = check_read(out);
+    for (int i = 0; i < 12; i++)
+        assert_true(got[i] == (float)i + 97.5f);
+    free(got);
+    kernel_release(kernel);
+    tess_tensor_destroy(out);
+}
+
+static void test_source_hash(void **state) {
+    struct fixture *fixture = *state;
+    tess_context *ctx = fixture->ctx;
+    char first[65], same[65], other[65];
+    scratch_write_text(fixture->kernels, "hashed.cl", "#include \"part.clh\"\nint b;\n");
+    scratch_write_text(fixture->kernels, "part.clh", "int a;\n");
+    assert_ok(ctx, program_source_hash(ctx, "hashed.cl", first));
+    assert_ok(ctx, program_source_hash(ctx, "hashed.cl", same));
+    assert_int_equal(strspn(first, "0123456789abcdef"), 64);
+    assert_int_equal(strlen(first), 64);
+    assert_string_equal(first, same);
+    scratch_write_text(fixture->kernels, "part.clh", "int A;\n");
+    assert_ok(ctx, program_source_hash(ctx, "hashed.cl", other));
+    assert_string_not_equal(first, other);
+    /* FIPS 180-2, appendix B.1 */
+    unsigned char hash[32];
+    assert_ok(ctx, hash_bytes(ctx, "abc", 3, hash));
+    hash_hex(hash, other);
+    assert_string_equal(other, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    unsigned char left[32], right[32];
+    assert_ok(ctx, hash_strings(ctx, (const char *const[]){"ab", "c"}, 2, left));
+    assert_ok(ctx, hash_strings(ctx, (const char *const[]){"a", "bc"}, 2, right));
+    assert_memory_not_equal(left, right, 32);
+}
+
+/* Without a kernel folder, the sources that the build embedded; with the environment's, those. */
+static void test_where_sources_come_from(void **state) {
+    struct fixture *fixture = *state;
+    const char *saved = getenv("TESSERA_KERNEL_DIR");
+    char *restore = saved ? strdup(saved) : NULL;
+    char hex[65];
+    unsetenv("TESSERA_KERNEL_DIR");
+    tess_context *ctx = fixture_context(NULL, "", NULL);
+    assert_ok(ctx, program_source_hash(ctx, "common.clh", hex));
+    assert_int_equal(program_source_hash(ctx, "value.cl", hex), TESS_NOT_FOUND);
+    tess_context_destroy(ctx);
+    setenv("TESSERA_KERNEL_DIR", fixture->kernels, 1);
+    ctx = fixture_context(NULL, "", NULL);
+    assert_ok(ctx, program_source_hash(ctx, "value.cl", hex));
+    assert_int_equal(program_source_hash(ctx, "common.clh", hex), TESS_NOT_FOUND);
+    assert_int_equal(fixture_run(ctx, "value.cl", "-DVALUE=8"), 8);
+    tess_context_destroy(ctx);
+    if (restore)
+        setenv("TESSERA_KERNEL_DIR", restore, 1);
+    else
+        unsetenv("TESSERA_KERNEL_DIR");
+    free(restore);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options),       cmocka_unit_test(test_built_once),
+        cmocka_unit_test(test_includes),      cmocka_unit_test(test_include_errors),
+        cmocka_unit_test(test_build_error),   cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_kernels),       cmocka_unit_test(test_null_arguments),
+        cmocka_unit_test(test_launch_errors), cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_source_hash),   cmocka_unit_test(test_where_sources_come_from),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
