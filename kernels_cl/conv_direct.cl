@@ -137,9 +137,11 @@ __kernel void conv_direct_pack_bwd_data(__global const float *restrict w,
 
 /* ---------------------------------------------------------------- forward and backward-data */
 
-/* acc += source pixels (step floats apart) x weights, over all source channels of the group. */
-static inline void accumulate(float16 acc[WT][KV], __global const float *restrict source, int step,
-                              __global const float *restrict weights, int channels) {
+/* No restrict below: Oclgrind does not know what clang makes of it when it inlines.
+
+   acc += source pixels (step floats apart) x weights, over all source channels of the group. */
+static inline void accumulate(float16 acc[WT][KV], __global const float *source, int step,
+                              __global const float *weights, int channels) {
     for (int c = 0; c < channels; c++) {
         float16 w[KV];
 #pragma unroll
@@ -155,7 +157,7 @@ static inline void accumulate(float16 acc[WT][KV], __global const float *restric
 
 /* The same where every pixel has its own place, which may be the row of zeros. */
 static inline void accumulate_edge(float16 acc[WT][KV], __global const float *source[WT],
-                                   __global const float *restrict weights, int channels) {
+                                   __global const float *weights, int channels) {
     for (int c = 0; c < channels; c++) {
         float16 w[KV];
 #pragma unroll
@@ -311,8 +313,8 @@ conv_direct_bwd_data(__global const float *restrict dy, __global const float *re
 /* ---------------------------------------------------------------- backward-weights */
 
 /* Pixels q of [from, to) of one output row, all ST taps inside the image. */
-static inline void weights_inside(float16 acc[ST][CT][KV], __global const float *restrict x,
-                                  __global const float *restrict dy, int from, int to, int x_step,
+static inline void weights_inside(float16 acc[ST][CT][KV], __global const float *x,
+                                  __global const float *dy, int from, int to, int x_step,
                                   int tap_step, int K) {
     for (int q = from; q < to; q++) {
         float16 g[KV];
@@ -331,8 +333,8 @@ static inline void weights_inside(float16 acc[ST][CT][KV], __global const float 
 
 /* The same where taps may lie in the padding, beyond the last tap, or dy's vector beyond dy's end: left(q) floats
    of dy remain from pixel q on. */
-static inline void weights_edge(float16 acc[ST][CT][KV], __global const float *restrict x,
-                                __global const float *restrict dy, int from, int to, int x_step,
+static inline void weights_edge(float16 acc[ST][CT][KV], __global const float *x,
+                                __global const float *dy, int from, int to, int x_step,
                                 int tap_step, int K, int col0, int col_step, int col_tap, int width,
                                 int taps, int left) {
     for (int q = from; q < to; q++) {
