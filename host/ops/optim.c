@@ -1,12 +1,9 @@
 /* Stochastic gradient descent: kernels_cl/optim.cl. */
-#include "core/program.h"
 #include "core/tensor.h"
+#include "ops/launch.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-/* The global size is a multiple of this, so that the implementation finds a good work-group size. */
-enum { ROUND = 256 };
 
 struct tess_sgd {
     tess_context *ctx;
@@ -79,7 +76,7 @@ tess_status tess_sgd_step(tess_sgd *sgd, const tess_sgd_desc *desc, tess_tensor 
                                 ARG_FLOAT(desc->momentum), ARG_FLOAT(desc->weight_decay),
                                 ARG_INT(desc->nesterov),   ARG_TENSOR(param),
                                 ARG_TENSOR(grad),          ARG_TENSOR(velocity)};
-    struct kernel_range range = {.dims = 1, .global = {(count / 4 + ROUND) / ROUND * ROUND}};
+    struct kernel_range range = launch_range(sgd->ctx, count / 4 + 1, 64);
     return kernel_enqueue(sgd->ctx, sgd->step, &range, args, sizeof args / sizeof *args,
                           "SGD step");
 }

@@ -1,6 +1,7 @@
 /* Softmax and cross-entropy: kernels_cl/softmax_xent.cl. */
 #include "core/program.h"
 #include "core/tensor.h"
+#include "ops/expect.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -134,15 +135,9 @@ static tess_status expect_xent(tess_softmax *op, const tess_xent_args *args) {
     if (!status)
         status = tensor_expect(op->ctx, args->result, TESS_F32, 2, "cross-entropy: result");
     if (!status && args->dlogits) status = expect_rows(op, args->dlogits, "cross-entropy: dlogits");
-    if (!status)
-        status = tensor_expect(op->ctx, args->workspace, TESS_F32, 0, "cross-entropy: workspace");
     if (status) return status;
-    size_t have = tess_tensor_desc_elements(&args->workspace->desc);
-    if (have < 2 * rows)
-        return context_fail(op->ctx, TESS_INVALID_SHAPE,
-                            "cross-entropy: workspace: %zu floats; %d rows need %zu", have, op->n,
-                            2 * rows);
-    return TESS_OK;
+    return expect_workspace(op->ctx, args->workspace, 2 * rows * sizeof(float),
+                            "cross-entropy: workspace");
 }
 
 tess_status tess_xent(tess_softmax *op, const tess_xent_args *args) {
