@@ -72,7 +72,11 @@ tess_status dataset_batch(const struct dataset *data, const int *order, int firs
         int index = order[first + row];
         const uint8_t *from = data->pixels + (size_t)index * in_image;
         float *to = images + (size_t)row * out_image;
-        if (out_image != in_image) fill_frame(&table, data->c, out_image / c, to);
+        if (row == 0)
+            fill_frame(&table, data->c, out_image / c, to);
+        else if (out_image != in_image)
+            memcpy(to, images,
+                   out_image * sizeof *to); /* for its frame; the inside is overwritten */
         for (int y = 0; y < data->h; y++)
             convert_row(&table, data->c, data->w, from + (size_t)y * in_row,
                         to + corner + (size_t)y * out_row);
