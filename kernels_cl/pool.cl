@@ -222,7 +222,8 @@ kernel void pool_avg_bwd(constant struct pool_shape *g, global const float *dy,
             for (int p = rows.first; p < rows.last; p++)
                 for (int q = columns.first; q < columns.last; q++) {
                     int at = ((run.n * g->p + p) * g->q + q) * g->c + c;
-                    sum += load_until(dy, at, total) / (divisor_h(g, p) * divisor_w(g, q));
+                    float share = 1.0f / (divisor_h(g, p) * divisor_w(g, q));
+                    sum += load_until(dy, at, total) * share;
                 }
             if (scale) sum *= load_until(scale, c, g->c);
             store_until(sum, dx, (row + w) * g->c + c, end);

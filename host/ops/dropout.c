@@ -16,7 +16,7 @@ tess_status tess_dropout(tess_eltwise *op, float rate, uint64_t seed, uint64_t s
     double keep = 1.0 - (double)rate;
     /* At least 256 words of 2^32 are kept, as the float next to 1 is 1 - 2^-24. */
     uint32_t last = (uint32_t)(llrint(keep * 0x1p32) - 1);
-    struct kernel_range range = launch_range(op->ctx, (count + 3) / 4, 64);
+    struct kernel_range range = launch_range(op->ctx, (count + 15) / 16, 64);
     const struct kernel_arg args[] = {ARG_TENSOR(x),
                                       ARG_TENSOR(y),
                                       ARG_INT((cl_int)count),

@@ -36,7 +36,7 @@ struct tess_pool {
     size_t local; /* work-items of a group */
 };
 
-/* The vector that wastes the fewest lanes at the end of the channels; among equals the widest. */
+/* The vector that covers the channels in the fewest steps; among equals the narrowest. */
 static int choose_vector(const tess_context *ctx, int channels) {
     if (ctx->device.type != CL_DEVICE_TYPE_CPU) return channels % 4 == 0 ? 4 : 1;
     int best = 4;
@@ -45,11 +45,13 @@ static int choose_vector(const tess_context *ctx, int channels) {
     return channels == 1 ? 1 : best;
 }
 
-/* Cuts n x rows x pixels x channels; see pool.cl for what runs are. */
-static struct pool_runs cut_runs(int n, int rows, int pixels, int channels, int vector) {
+/* Cuts n x rows x pixels x channels; see pool.cl for what runs are. Finding a run costs a CPU as much as a few pixels,
+   so there it has several; a GPU hides that, and wants many runs. */
+static struct pool_runs cut_runs(int n, int rows, int pixels, int channels, int vector, bool cpu) {
     bool divides = channels % vector == 0;
+    int several = !cpu ? 1 : pixels < 32 ? pixels : 32;
     struct pool_runs runs = {
-        .rows = rows, .along = divides ? 1 : pixels, .across = divides ? vector : channels};
+        .rows = rows, .along = divides ? several : pixels, .across = divides ? vector : channels};
     runs.segments_across = (channels + runs.across - 1) / runs.across;
     runs.segments_along = (pixels + runs.along - 1) / runs.along;
     runs.items = n * rows * runs.segments_along * runs.segments_across;
@@ -59,10 +61,10 @@ static struct pool_runs cut_runs(int n, int rows, int pixels, int channels, int 
     return runs;
 }
 
-static struct pool_shape shape_of(const tess_pool_desc *desc, int p, int q, int vector) {
+static struct pool_shape shape_of(const tess_pool_desc *desc, int p, int q, int vector, bool cpu) {
     return (struct pool_shape){
-        .out = cut_runs(desc->n, p, q, desc->c, vector),
-        .in = cut_runs(desc->n, desc->h, desc->w, desc->c, vector),
+        .out = cut_runs(desc->n, p, q, desc->c, vector, cpu),
+        .in = cut_runs(desc->n, desc->h, desc->w, desc->c, vector, cpu),
         .by_stride_h = fastdiv(desc->stride_h),
         .by_stride_w = fastdiv(desc->stride_w),
         .n = desc->n,
@@ -128,8 +130,9 @@ tess_status tess_pool_create(tess_context *ctx, const tess_pool_desc *desc, tess
     pool->x = (tess_tensor_desc){TESS_F32, TESS_NHWC, full.n, full.c, full.h, full.w};
     pool->y = (tess_tensor_desc){TESS_F32, TESS_NHWC, full.n, full.c, p, q};
     int vector = choose_vector(ctx, full.c);
-    pool->shape = shape_of(&full, p, q, vector);
-    pool->local = full.c % vector == 0 ? 64 : 8; /* long runs: fewer to a group */
+    bool cpu = ctx->device.type == CL_DEVICE_TYPE_CPU;
+    pool->shape = shape_of(&full, p, q, vector, cpu);
+    pool->local = cpu ? 8 : 64; /* a CPU's runs are long, and should spread over its cores */
     status = make_kernels(pool, vector);
     if (status) goto fail;
     status = upload_shape(pool);
