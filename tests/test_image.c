@@ -265,23 +265,13 @@ static void test_jpeg(void **state) {
         rgb[3 * i + 2] = (uint8_t)(3 * (x + y));
     }
     for (int progressive = 0; progressive < 2; progressive++) {
-        write_jpeg(path, &(struct jpeg_spec){.w = SIDE,
-                                             .h = SIDE,
-                                             .c = 1,
-                                             .space = JCS_GRAYSCALE,
-                                             .progressive = progressive,
-                                             .rows = grey});
+        write_jpeg(path, &(struct jpeg_spec){SIDE, SIDE, 1, JCS_GRAYSCALE, progressive, grey});
         uint8_t *got = load_ok(path, 1, SIDE, SIDE);
         for (int i = 0; i < SIDE * SIDE; i++)
             want[i] = grey[i];
         check_bytes(got, want, SIDE * SIDE, 1.5, "grey JPEG");
         free(got);
-        write_jpeg(path, &(struct jpeg_spec){.w = SIDE,
-                                             .h = SIDE,
-                                             .c = 3,
-                                             .space = JCS_RGB,
-                                             .progressive = progressive,
-                                             .rows = rgb});
+        write_jpeg(path, &(struct jpeg_spec){SIDE, SIDE, 3, JCS_RGB, progressive, rgb});
         got = load_ok(path, 3, SIDE, SIDE);
         for (int i = 0; i < SIDE * SIDE * 3; i++)
             want[i] = rgb[i];
@@ -295,8 +285,7 @@ static void test_jpeg(void **state) {
     }
     uint8_t cmyk[SIDE * SIDE * 4];
     fill_random(cmyk, sizeof cmyk, 5);
-    write_jpeg(path,
-               &(struct jpeg_spec){.w = SIDE, .h = SIDE, .c = 4, .space = JCS_CMYK, .rows = cmyk});
+    write_jpeg(path, &(struct jpeg_spec){SIDE, SIDE, 4, JCS_CMYK, false, cmyk});
     expect_refused(path, TESS_BAD_FORMAT, "of a kind that is not read");
 }
 
@@ -481,12 +470,7 @@ static void test_damaged(void **state) {
     write_png8(path, H, W, 3, rgb);
     damage(path);
     for (int progressive = 0; progressive < 2; progressive++) {
-        write_jpeg(path, &(struct jpeg_spec){.w = W,
-                                             .h = H,
-                                             .c = 1,
-                                             .space = JCS_GRAYSCALE,
-                                             .progressive = progressive,
-                                             .rows = rgb});
+        write_jpeg(path, &(struct jpeg_spec){W, H, 1, JCS_GRAYSCALE, progressive, rgb});
         damage(path);
     }
 }

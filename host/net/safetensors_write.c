@@ -55,13 +55,13 @@ static tess_status add_entry(json_t *object, const char *key, json_t *value, con
 }
 
 static tess_status add_metadata(json_t *root, char *const *metadata, tess_error *error) {
-    json_t *object = json_object();
-    if (json_object_set_new(root, "__metadata__", object))
+    json_t *pairs = json_object();
+    if (json_object_set_new(root, "__metadata__", pairs))
         return error_set(error, TESS_OUT_OF_HOST_MEMORY,
                          "safetensors: no memory for the header; free some memory");
     for (; metadata[0]; metadata += 2) {
         json_t *value = metadata[1] ? json_string(metadata[1]) : NULL;
-        tess_status status = add_entry(object, metadata[0], value, "metadata", error);
+        tess_status status = add_entry(pairs, metadata[0], value, "metadata", error);
         if (status) return status;
         if (!metadata[1]) break;
     }

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define PLANE       (32 * 32)
-#define RECORD      (1 + 3 * PLANE)
 #define MAX_RECORDS 100000 /* in a file; the real ones have 10,000 */
+
+enum { PLANE = 32 * 32, RECORD = 1 + 3 * PLANE };
 
 static const char *const class_names[10] = {"airplane", "automobile", "bird",  "cat",  "deer",
                                             "dog",      "frog",       "horse", "ship", "truck"};

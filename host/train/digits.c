@@ -34,7 +34,7 @@ tess_status digits_open(const char *rest, const struct dataset_options *options,
     data->classes = 10;
     data->mean[0] = 0.1064f; /* measured over 100,000 images */
     data->std[0] = 0.2284f;
-    size_t image = DIGIT_SIDE * DIGIT_SIDE;
+    size_t image = (size_t)DIGIT_SIDE * DIGIT_SIDE;
     data->pixels = malloc((size_t)count * image);
     data->labels = malloc((size_t)count * sizeof *data->labels);
     if (!data->pixels || !data->labels) return dataset_no_memory(error, data->name);

@@ -136,7 +136,7 @@ static tess_status idx_body(struct idx_file *in, size_t want, size_t header, uin
         status = error_set(in->error, TESS_BAD_FORMAT,
                            "%s: oversized: bytes follow the %llu that its header announces; "
                            "download it again",
-                           in->path, (unsigned long long)(header + want));
+                           in->path, (unsigned long long)header + want);
         goto fail;
     }
     *out = data;
@@ -155,7 +155,7 @@ static tess_status check_count(const struct idx_file *in, uint32_t count) {
 }
 
 static tess_status read_images(struct idx_file *in, struct dataset *data) {
-    uint32_t sizes[3];
+    uint32_t sizes[3] = {0};
     tess_status status = idx_header(in, IMAGE_MAGIC, sizes);
     if (status || (status = check_count(in, sizes[0]))) return status;
     if (sizes[1] < 1 || sizes[1] > MAX_SIDE || sizes[2] < 1 || sizes[2] > MAX_SIDE ||
