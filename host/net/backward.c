@@ -1,0 +1,282 @@
+/* From the graph to a list of instructions: loss and gradients. Layers are taken in reverse order, so that all shares of a
+   layer's output gradient have been added up before the layer itself comes. */
+#include "net/net.h"
+
+/* Where the gradient of a layer's input is written. */
+struct sink {
+    int source; /* the layer it belongs to; -1: nobody wants it */
+    int slot;   /* SLOT_NONE: nobody wants it */
+    bool adds;  /* slot is a share that has to be added to what is there */
+};
+
+static tess_status sink_begin(struct lowering *lo, int input, struct sink *sink) {
+    int source = lo->layers[input].source;
+    struct lowered *low = &lo->layers[source];
+    *sink = (struct sink){.source = -1, .slot = SLOT_NONE};
+    if (!low->trains) return TESS_OK;
+    tess_tensor_desc desc = layer_desc(lo->net, source);
+    tess_status status = slot_add(lo->net, &desc, source, &sink->slot);
+    if (status) return status;
+    sink->source = source;
+    sink->adds = low->grad != SLOT_NONE;
+    if (!sink->adds) low->grad = sink->slot;
+    return TESS_OK;
+}
+
+/* gradient of source += slot, where slot has been written. */
+static tess_status accumulate(struct lowering *lo, int source, int slot) {
+    int sum = lo->layers[source].grad;
+    return emit(lo->net,
+                &(struct instruction){.run = run_add,
+                                      .layer = source,
+                                      .phases = PHASE_TRAIN,
+                                      .slots = {[OP_X] = sum, [OP_AUX] = slot, [OP_Y] = sum}});
+}
+
+static tess_status sink_end(struct lowering *lo, const struct sink *sink) {
+    return sink->adds ? accumulate(lo, sink->source, sink->slot) : TESS_OK;
+}
+
+/* The gradient of a layer's output is that of its input: adds it, or hands the slot over. The slot is not to be
+   used for the layer's output any more. */
+static tess_status hand_over(struct lowering *lo, int input, int slot) {
+    int source = lo->layers[input].source;
+    struct lowered *low = &lo->layers[source];
+    if (!low->trains) return TESS_OK;
+    if (low->grad != SLOT_NONE) return accumulate(lo, source, slot);
+    low->grad = slot;
+    return TESS_OK;
+}
+
+static tess_status hand_copy(struct lowering *lo, int input, int slot) {
+    int source = lo->layers[input].source;
+    if (lo->layers[source].grad != SLOT_NONE) return accumulate(lo, source, slot);
+    struct sink sink;
+    tess_status status = sink_begin(lo, input, &sink);
+    if (status) return status;
+    return emit(lo->net, &(struct instruction){.run = run_activation,
+                                               .layer = source,
+                                               .phases = PHASE_TRAIN,
+                                               .slots = {[OP_X] = slot, [OP_Y] = sink.slot}});
+}
+
+/* From the gradient after the activation to that before it, in place. */
+static tess_status through_activation(struct lowering *lo, int index) {
+    const struct lowered *low = &lo->layers[index];
+    if (low->act.kind == TESS_ACT_NONE) return TESS_OK;
+    return emit(lo->net,
+                &(struct instruction){
+                    .run = run_activation_backward,
+                    .layer = index,
+                    .phases = PHASE_TRAIN,
+                    .as.act = low->act,
+                    .slots = {[OP_Y] = low->value, [OP_DY] = low->grad, [OP_DX] = low->grad}});
+}
+
+static const struct param *param_of(const struct lowering *lo, int layer, int i) {
+    return &lo->net->params[lo->net->first_param[layer] + i];
+}
+
+static tess_status bias_gradient(struct lowering *lo, int index) {
+    tess_net *net = lo->net;
+    if (!net->graph->layers[index].bias) return TESS_OK;
+    tess_tensor_desc desc = layer_desc(net, index);
+    return emit(
+        net,
+        &(struct instruction){
+            .run = run_bias_backward,
+            .layer = index,
+            .phases = PHASE_TRAIN,
+            .workspace_bytes = tess_bias_workspace(&desc),
+            .slots = {
+                [OP_DY] = lo->layers[index].grad, [OP_DBIAS] = param_of(lo, index, 1)->grad_slot}});
+}
+
+/* ---------------------------------------------------------------- one function a kind */
+
+static tess_status conv_plan(struct lowering *lo, int index, tess_conv_pass pass) {
+    tess_net *net = lo->net;
+    tess_conv_desc desc = net->graph->layers[index].as.conv;
+    desc.n = net->options.batch;
+    return tess_conv_plan_create(
+        net->ctx, &desc,
+        &(tess_conv_options){.pass = pass,
+                             .limit_workspace = net->options.limit_workspace,
+                             .workspace_limit = net->options.workspace_limit},
+        &net->ops[index].conv[pass]);
+}
+
+static tess_status conv_emit(struct lowering *lo, int index, tess_conv_pass pass, int dx) {
+    tess_net *net = lo->net;
+    tess_status status = conv_plan(lo, index, pass);
+    if (status) return status;
+    struct instruction in = {.layer = index,
+                             .phases = PHASE_TRAIN,
+                             .as.conv = net->ops[index].conv[pass],
+                             .slots[OP_DY] = lo->layers[index].grad};
+    in.workspace_bytes = tess_conv_plan_info(in.as.conv).workspace;
+    if (pass == TESS_CONV_BWD_DATA) {
+        in.run = run_conv_backward_data;
+        in.slots[OP_W] = param_of(lo, index, 0)->value_slot;
+        in.slots[OP_DX] = dx;
+    } else {
+        in.run = run_conv_backward_weights;
+        in.slots[OP_X] = lo->layers[net->graph->layers[index].inputs[0]].value;
+        in.slots[OP_DW] = param_of(lo, index, 0)->grad_slot;
+    }
+    return emit(net, &in);
+}
+
+static tess_status backward_conv(struct lowering *lo, int index) {
+    struct sink dx;
+    tess_status status = through_activation(lo, index);
+    if (!status) status = bias_gradient(lo, index);
+    if (!status) status = conv_emit(lo, index, TESS_CONV_BWD_WEIGHTS, SLOT_NONE);
+    if (!status) status = sink_begin(lo, lo->net->graph->layers[index].inputs[0], &dx);
+    if (status || dx.slot == SLOT_NONE) return status;
+    status = conv_emit(lo, index, TESS_CONV_BWD_DATA, dx.slot);
+    return status ? status : sink_end(lo, &dx);
+}
+
+static tess_status backward_fc(struct lowering *lo, int index) {
+    tess_net *net = lo->net;
+    int input = net->graph->layers[index].inputs[0];
+    struct sink dx;
+    struct instruction in = {.run = run_fc_backward_weights,
+                             .layer = index,
+                             .phases = PHASE_TRAIN,
+                             .as.fc = net->ops[index].fc,
+                             .workspace_bytes = tess_fc_workspace(net->ops[index].fc),
+                             .slots = {[OP_X] = lo->layers[input].value,
+                                       [OP_DY] = lo->layers[index].grad,
+                                       [OP_DW] = param_of(lo, index, 0)->grad_slot}};
+    tess_status status = through_activation(lo, index);
+    if (!status) status = bias_gradient(lo, index);
+    if (!status) status = emit(net, &in);
+    if (!status) status = sink_begin(lo, input, &dx);
+    if (status || dx.slot == SLOT_NONE) return status;
+    in.run = run_fc_backward_data;
+    in.slots[OP_X] = in.slots[OP_DW] = SLOT_NONE;
+    in.slots[OP_W] = param_of(lo, index, 0)->value_slot;
+    in.slots[OP_DX] = dx.slot;
+    status = emit(net, &in);
+    return status ? status : sink_end(lo, &dx);
+}
+
+static tess_status backward_pool(struct lowering *lo, int index) {
+    tess_net *net = lo->net;
+    const struct layer *layer = &net->graph->layers[index];
+    struct sink dx;
+    struct instruction in = {
+        .run = run_pool_backward,
+        .layer = index,
+        .phases = PHASE_TRAIN,
+        .as.pool = net->ops[index].pool,
+        .workspace_bytes = tess_pool_workspace(net->ops[index].pool),
+        .slots = {[OP_DY] = lo->layers[index].grad, [OP_AUX] = lo->layers[index].positions}};
+    if (layer->as.pool.mode == TESS_POOL_WEIGHTED) {
+        in.slots[OP_X] = lo->layers[layer->inputs[0]].value;
+        in.slots[OP_W] = param_of(lo, index, 0)->value_slot;
+        in.slots[OP_DW] = param_of(lo, index, 0)->grad_slot;
+        in.slots[OP_DBIAS] = param_of(lo, index, 1)->grad_slot;
+    }
+    tess_status status = through_activation(lo, index);
+    if (!status) status = sink_begin(lo, layer->inputs[0], &dx);
+    if (status) return status;
+    in.slots[OP_DX] = dx.slot;
+    status = emit(net, &in);
+    return status ? status : sink_end(lo, &dx);
+}
+
+static tess_status backward_activation(struct lowering *lo, int index) {
+    tess_status status = through_activation(lo, index);
+    if (status) return status;
+    return hand_over(lo, lo->net->graph->layers[index].inputs[0], lo->layers[index].grad);
+}
+
+/* Both summands take the same gradient. The slot itself goes, last, to one that has none yet. */
+static tess_status backward_add(struct lowering *lo, int index) {
+    const int *inputs = lo->net->graph->layers[index].inputs;
+    int grad = lo->layers[index].grad;
+    const struct lowered *first = &lo->layers[lo->layers[inputs[0]].source];
+    int heir = first->trains && first->grad == SLOT_NONE ? 0 : 1;
+    tess_status status = through_activation(lo, index);
+    if (!status && lo->layers[lo->layers[inputs[1 - heir]].source].trains)
+        status = hand_copy(lo, inputs[1 - heir], grad);
+    return status ? status : hand_over(lo, inputs[heir], grad);
+}
+
+static tess_status backward_concat(struct lowering *lo, int index) {
+    const struct layer *layer = &lo->net->graph->layers[index];
+    int channel = 0;
+    for (int i = 0; i < layer->input_count; i++) {
+        struct sink dx;
+        tess_status status = sink_begin(lo, layer->inputs[i], &dx);
+        if (!status && dx.slot != SLOT_NONE) {
+            status =
+                emit(lo->net, &(struct instruction){
+                                  .run = run_slice,
+                                  .layer = index,
+                                  .phases = PHASE_TRAIN,
+                                  .as.first_channel = channel,
+                                  .slots = {[OP_DY] = lo->layers[index].grad, [OP_DX] = dx.slot}});
+            if (!status) status = sink_end(lo, &dx);
+        }
+        if (status) return status;
+        channel += lo->net->graph->layers[layer->inputs[i]].c;
+    }
+    return TESS_OK;
+}
+
+static tess_status backward_dropout(struct lowering *lo, int index) {
+    const struct layer *layer = &lo->net->graph->layers[index];
+    int grad = lo->layers[index].grad;
+    tess_status status =
+        emit(lo->net, &(struct instruction){.run = run_dropout,
+                                            .layer = index,
+                                            .phases = PHASE_TRAIN,
+                                            .as.rate = layer->as.rate,
+                                            .slots = {[OP_X] = grad, [OP_Y] = grad}});
+    return status ? status : hand_over(lo, layer->inputs[0], grad);
+}
+
+static tess_status backward_softmax(struct lowering *lo, int index) {
+    tess_net *net = lo->net;
+    int input = net->graph->layers[index].inputs[0], labels = 0, result = 0;
+    struct sink dx;
+    tess_status status = slot_add_fixed(net, net->labels, &labels);
+    if (!status) status = slot_add_fixed(net, net->result, &result);
+    if (!status) status = sink_begin(lo, input, &dx);
+    if (status) return status;
+    return emit(net, &(struct instruction){.run = run_loss,
+                                           .layer = index,
+                                           .phases = PHASE_TRAIN,
+                                           .workspace_bytes =
+                                               2 * (size_t)net->options.batch * sizeof(float),
+                                           .slots = {[OP_X] = lo->layers[input].value,
+                                                     [OP_AUX] = labels,
+                                                     [OP_Y] = result,
+                                                     [OP_DX] = dx.slot}});
+}
+
+static tess_status (*const backward_rows[LAYER_KINDS])(struct lowering *lo, int index) = {
+    [LAYER_CONV] = backward_conv,       [LAYER_POOL] = backward_pool,
+    [LAYER_FC] = backward_fc,           [LAYER_ACTIVATION] = backward_activation,
+    [LAYER_ADD] = backward_add,         [LAYER_CONCAT] = backward_concat,
+    [LAYER_DROPOUT] = backward_dropout, [LAYER_SOFTMAX] = backward_softmax,
+};
+
+/* The softmax always, for the loss; of the others those with a parameter before their output. */
+tess_status lower_backward(struct lowering *lo) {
+    const tess_graph *graph = lo->net->graph;
+    for (int i = graph->count - 1; i >= 0; i--) {
+        const struct lowered *low = &lo->layers[i];
+        bool wanted = low->trains || graph->layers[i].kind == LAYER_SOFTMAX;
+        if (low->folded || !wanted || !backward_rows[graph->layers[i].kind]) continue;
+        tess_status status = backward_rows[graph->layers[i].kind](lo, i);
+        if (status)
+            return error_prefix(&lo->net->ctx->error, status, "layer %s, backward",
+                                graph->layers[i].name);
+    }
+    return TESS_OK;
+}

@@ -1,0 +1,111 @@
+/* Each instruction is one call of an operator. */
+#include "net/net.h"
+
+tess_status run_conv_forward(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    return tess_conv_plan_enqueue(in->as.conv, &(tess_conv_args){.x = in->t[OP_X],
+                                                                 .w = in->t[OP_W],
+                                                                 .y = in->t[OP_Y],
+                                                                 .bias = in->t[OP_BIAS],
+                                                                 .residual = in->t[OP_AUX],
+                                                                 .workspace = in->workspace});
+}
+
+tess_status run_conv_backward_data(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    return tess_conv_plan_enqueue(in->as.conv, &(tess_conv_args){.x = in->t[OP_DX],
+                                                                 .w = in->t[OP_W],
+                                                                 .y = in->t[OP_DY],
+                                                                 .workspace = in->workspace});
+}
+
+tess_status run_conv_backward_weights(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    return tess_conv_plan_enqueue(in->as.conv, &(tess_conv_args){.x = in->t[OP_X],
+                                                                 .w = in->t[OP_DW],
+                                                                 .y = in->t[OP_DY],
+                                                                 .workspace = in->workspace});
+}
+
+tess_status run_pool_forward(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    return tess_pool_forward(in->as.pool, &(tess_pool_args){.x = in->t[OP_X],
+                                                            .y = in->t[OP_Y],
+                                                            .positions = in->t[OP_AUX],
+                                                            .scale = in->t[OP_W],
+                                                            .bias = in->t[OP_BIAS]});
+}
+
+tess_status run_pool_backward(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    return tess_pool_backward(in->as.pool, &(tess_pool_grad_args){.dy = in->t[OP_DY],
+                                                                  .dx = in->t[OP_DX],
+                                                                  .positions = in->t[OP_AUX],
+                                                                  .x = in->t[OP_X],
+                                                                  .scale = in->t[OP_W],
+                                                                  .dscale = in->t[OP_DW],
+                                                                  .dbias = in->t[OP_DBIAS],
+                                                                  .workspace = in->workspace});
+}
+
+tess_status run_fc_forward(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    return tess_fc_forward(in->as.fc, in->t[OP_X], in->t[OP_W], in->t[OP_BIAS], in->t[OP_Y],
+                           in->workspace);
+}
+
+tess_status run_fc_backward_data(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    return tess_fc_backward_data(in->as.fc, in->t[OP_DY], in->t[OP_W], in->t[OP_DX], in->workspace);
+}
+
+tess_status run_fc_backward_weights(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    return tess_fc_backward_weights(in->as.fc, in->t[OP_X], in->t[OP_DY], in->t[OP_DW],
+                                    in->workspace);
+}
+
+tess_status run_activation(const tess_net *net, const struct instruction *in) {
+    return tess_activation_forward(net->eltwise, in->as.act, in->t[OP_X], in->t[OP_Y]);
+}
+
+tess_status run_activation_backward(const tess_net *net, const struct instruction *in) {
+    return tess_activation_backward(net->eltwise, in->as.act, in->t[OP_Y], in->t[OP_DY],
+                                    in->t[OP_DX]);
+}
+
+tess_status run_add(const tess_net *net, const struct instruction *in) {
+    return tess_add_forward(net->eltwise, in->as.act, in->t[OP_X], in->t[OP_AUX], in->t[OP_Y]);
+}
+
+tess_status run_bias_backward(const tess_net *net, const struct instruction *in) {
+    return tess_bias_backward(net->eltwise, in->t[OP_DY], in->t[OP_DBIAS], in->workspace);
+}
+
+tess_status run_concat(const tess_net *net, const struct instruction *in) {
+    return tess_concat(net->eltwise, in->t[OP_X], in->as.first_channel, in->t[OP_Y]);
+}
+
+tess_status run_slice(const tess_net *net, const struct instruction *in) {
+    return tess_slice(net->eltwise, in->t[OP_DY], in->as.first_channel, in->t[OP_DX]);
+}
+
+/* A stream for each step and layer; graphs have fewer than 2^16 layers. */
+tess_status run_dropout(const tess_net *net, const struct instruction *in) {
+    uint64_t stream = net->step << 16 | (uint64_t)in->layer;
+    return tess_dropout(net->eltwise, net->training_now ? in->as.rate : 0, net->options.seed,
+                        stream, in->t[OP_X], in->t[OP_Y]);
+}
+
+tess_status run_softmax(const tess_net *net, const struct instruction *in) {
+    return tess_softmax_forward(net->softmax, in->t[OP_X], in->t[OP_Y]);
+}
+
+tess_status run_loss(const tess_net *net, const struct instruction *in) {
+    return tess_xent(net->softmax, &(tess_xent_args){.logits = in->t[OP_X],
+                                                     .labels = in->t[OP_AUX],
+                                                     .scale = net->loss_scale,
+                                                     .result = in->t[OP_Y],
+                                                     .dlogits = in->t[OP_DX],
+                                                     .workspace = in->workspace});
+}

@@ -1,0 +1,328 @@
+/* From the graph to a list of instructions: the forward part. */
+#include <stdlib.h>
+
+#include "net/net.h"
+
+tess_tensor_desc layer_desc(const tess_net *net, int layer) {
+    const struct layer *l = &net->graph->layers[layer];
+    return (tess_tensor_desc){.dtype = TESS_F32,
+                              .layout = TESS_NHWC,
+                              .n = net->options.batch,
+                              .c = l->c,
+                              .h = l->h,
+                              .w = l->w};
+}
+
+/* Room for one more element in an array of count elements. */
+static tess_status grow(tess_net *net, void **array, size_t size, int count, int *capacity) {
+    if (count < *capacity) return TESS_OK;
+    int wanted = *capacity ? 2 * *capacity : 64;
+    void *larger = realloc(*array, (size_t)wanted * size);
+    if (!larger)
+        return context_fail(net->ctx, TESS_OUT_OF_HOST_MEMORY,
+                            "network: no host memory; free some and try again");
+    *array = larger;
+    *capacity = wanted;
+    return TESS_OK;
+}
+
+static tess_status slot_append(tess_net *net, const struct slot *slot, int *out) {
+    tess_status status =
+        grow(net, (void **)&net->slots, sizeof *net->slots, net->slot_count, &net->slot_capacity);
+    if (status) return status;
+    *out = net->slot_count;
+    net->slots[net->slot_count++] = *slot;
+    return TESS_OK;
+}
+
+tess_status slot_add(tess_net *net, const tess_tensor_desc *desc, int layer, int *out) {
+    tess_status status = tensor_desc_check(net->ctx, desc, "a buffer");
+    if (status) return status;
+    return slot_append(net, &(struct slot){.desc = *desc, .layer = layer, .first = -1}, out);
+}
+
+tess_status slot_add_fixed(tess_net *net, tess_tensor *tensor, int *out) {
+    struct slot slot = {
+        .desc = *tess_tensor_get_desc(tensor), .first = -1, .fixed = true, .tensor = tensor};
+    return slot_append(net, &slot, out);
+}
+
+tess_status emit(tess_net *net, const struct instruction *instruction) {
+    tess_status status = grow(net, (void **)&net->instructions, sizeof *net->instructions,
+                              net->instruction_count, &net->instruction_capacity);
+    if (status) return status;
+    int now = net->instruction_count++;
+    net->instructions[now] = *instruction;
+    for (int i = 0; i < OPERANDS; i++) {
+        struct slot *slot = &net->slots[instruction->slots[i]];
+        if (slot->first < 0) slot->first = now;
+        slot->last = now;
+    }
+    return TESS_OK;
+}
+
+/* ---------------------------------------------------------------- one function a kind */
+
+static int value_of(const struct lowering *lo, const struct layer *layer, int input) {
+    return lo->layers[layer->inputs[input]].value;
+}
+
+/* The slot of a layer's i-th parameter. */
+static int param_slot(const struct lowering *lo, int layer, int i) {
+    return lo->net->params[lo->net->first_param[layer] + i].value_slot;
+}
+
+static tess_status forward_input(struct lowering *lo, int index) {
+    return slot_add_fixed(lo->net, lo->net->input, &lo->layers[index].value);
+}
+
+static tess_status forward_conv(struct lowering *lo, int index) {
+    tess_net *net = lo->net;
+    const struct layer *layer = &net->graph->layers[index];
+    struct lowered *low = &lo->layers[index];
+    tess_conv_plan **plan = &net->ops[index].conv[TESS_CONV_FWD];
+    tess_conv_desc desc = layer->as.conv;
+    desc.n = net->options.batch;
+    tess_conv_options options = {.pass = TESS_CONV_FWD,
+                                 .bias = layer->bias,
+                                 .residual = low->residual >= 0,
+                                 .act = low->act,
+                                 .limit_workspace = net->options.limit_workspace,
+                                 .workspace_limit = net->options.workspace_limit};
+    tess_status status = tess_conv_plan_create(net->ctx, &desc, &options, plan);
+    if (status) return status;
+    return emit(net, &(struct instruction){
+                         .run = run_conv_forward,
+                         .layer = index,
+                         .phases = PHASE_BOTH,
+                         .as.conv = *plan,
+                         .workspace_bytes = tess_conv_plan_info(*plan).workspace,
+                         .slots = {[OP_X] = value_of(lo, layer, 0),
+                                   [OP_W] = param_slot(lo, index, 0),
+                                   [OP_BIAS] = layer->bias ? param_slot(lo, index, 1) : SLOT_NONE,
+                                   [OP_AUX] = low->residual >= 0 ? lo->layers[low->residual].value
+                                                                 : SLOT_NONE,
+                                   [OP_Y] = low->value}});
+}
+
+static tess_status forward_activation(struct lowering *lo, int index) {
+    return emit(lo->net, &(struct instruction){
+                             .run = run_activation,
+                             .layer = index,
+                             .phases = PHASE_BOTH,
+                             .as.act = lo->layers[index].act,
+                             .slots = {[OP_X] = value_of(lo, &lo->net->graph->layers[index], 0),
+                                       [OP_Y] = lo->layers[index].value}});
+}
+
+/* Max pooling records positions where the gradient will ask for them. */
+static tess_status forward_pool(struct lowering *lo, int index) {
+    tess_net *net = lo->net;
+    const struct layer *layer = &net->graph->layers[index];
+    struct lowered *low = &lo->layers[index];
+    bool weighted = layer->as.pool.mode == TESS_POOL_WEIGHTED;
+    tess_pool_desc desc = layer->as.pool;
+    desc.n = net->options.batch;
+    tess_status status = tess_pool_create(net->ctx, &desc, &net->ops[index].pool);
+    if (status) return status;
+    if (desc.mode == TESS_POOL_MAX && net->options.training && low->trains) {
+        tess_tensor_desc positions = layer_desc(net, index);
+        positions.dtype = TESS_I32;
+        status = slot_add(net, &positions, index, &low->positions);
+        if (status) return status;
+    }
+    status = emit(net, &(struct instruction){
+                           .run = run_pool_forward,
+                           .layer = index,
+                           .phases = PHASE_BOTH,
+                           .as.pool = net->ops[index].pool,
+                           .slots = {[OP_X] = value_of(lo, layer, 0),
+                                     [OP_AUX] = low->positions,
+                                     [OP_W] = weighted ? param_slot(lo, index, 0) : SLOT_NONE,
+                                     [OP_BIAS] = weighted ? param_slot(lo, index, 1) : SLOT_NONE,
+                                     [OP_Y] = low->value}});
+    if (status || low->act.kind == TESS_ACT_NONE) return status;
+    return emit(net, &(struct instruction){.run = run_activation,
+                                           .layer = index,
+                                           .phases = PHASE_BOTH,
+                                           .as.act = low->act,
+                                           .slots = {[OP_X] = low->value, [OP_Y] = low->value}});
+}
+
+static tess_status forward_fc(struct lowering *lo, int index) {
+    tess_net *net = lo->net;
+    const struct layer *layer = &net->graph->layers[index];
+    struct lowered *low = &lo->layers[index];
+    tess_fc_desc desc = {.n = net->options.batch,
+                         .c = layer->as.fc.inputs,
+                         .k = layer->as.fc.outputs,
+                         .bias = layer->bias,
+                         .act = low->act};
+    tess_status status = tess_fc_create(net->ctx, &desc, &net->ops[index].fc);
+    if (status) return status;
+    return emit(net, &(struct instruction){
+                         .run = run_fc_forward,
+                         .layer = index,
+                         .phases = PHASE_BOTH,
+                         .as.fc = net->ops[index].fc,
+                         .workspace_bytes = tess_fc_workspace(net->ops[index].fc),
+                         .slots = {[OP_X] = value_of(lo, layer, 0),
+                                   [OP_W] = param_slot(lo, index, 0),
+                                   [OP_BIAS] = layer->bias ? param_slot(lo, index, 1) : SLOT_NONE,
+                                   [OP_Y] = low->value}});
+}
+
+static tess_status forward_add(struct lowering *lo, int index) {
+    const struct layer *layer = &lo->net->graph->layers[index];
+    return emit(lo->net, &(struct instruction){.run = run_add,
+                                               .layer = index,
+                                               .phases = PHASE_BOTH,
+                                               .as.act = lo->layers[index].act,
+                                               .slots = {[OP_X] = value_of(lo, layer, 0),
+                                                         [OP_AUX] = value_of(lo, layer, 1),
+                                                         [OP_Y] = lo->layers[index].value}});
+}
+
+static tess_status forward_concat(struct lowering *lo, int index) {
+    const struct layer *layer = &lo->net->graph->layers[index];
+    int channel = 0;
+    for (int i = 0; i < layer->input_count; i++) {
+        tess_status status =
+            emit(lo->net,
+                 &(struct instruction){
+                     .run = run_concat,
+                     .layer = index,
+                     .phases = PHASE_BOTH,
+                     .as.first_channel = channel,
+                     .slots = {[OP_X] = value_of(lo, layer, i), [OP_Y] = lo->layers[index].value}});
+        if (status) return status;
+        channel += lo->net->graph->layers[layer->inputs[i]].c;
+    }
+    return TESS_OK;
+}
+
+static tess_status forward_dropout(struct lowering *lo, int index) {
+    const struct layer *layer = &lo->net->graph->layers[index];
+    return emit(lo->net,
+                &(struct instruction){
+                    .run = run_dropout,
+                    .layer = index,
+                    .phases = PHASE_BOTH,
+                    .as.rate = layer->as.rate,
+                    .slots = {[OP_X] = value_of(lo, layer, 0), [OP_Y] = lo->layers[index].value}});
+}
+
+static tess_status forward_softmax(struct lowering *lo, int index) {
+    const struct layer *layer = &lo->net->graph->layers[index];
+    struct lowered *low = &lo->layers[index];
+    tess_status status = slot_add_fixed(lo->net, lo->net->output, &low->value);
+    if (status) return status;
+    return emit(lo->net, &(struct instruction){
+                             .run = run_softmax,
+                             .layer = index,
+                             .phases = PHASE_INFER,
+                             .slots = {[OP_X] = value_of(lo, layer, 0), [OP_Y] = low->value}});
+}
+
+/* value: whether the output is a slot that the memory plan places. */
+static const struct forward_row {
+    tess_status (*lower)(struct lowering *lo, int index);
+    bool value;
+} forward_rows[LAYER_KINDS] = {
+    [LAYER_INPUT] = {forward_input, false},
+    [LAYER_CONV] = {forward_conv, true},
+    [LAYER_POOL] = {forward_pool, true},
+    [LAYER_FC] = {forward_fc, true},
+    [LAYER_ACTIVATION] = {forward_activation, true},
+    [LAYER_ADD] = {forward_add, true},
+    [LAYER_CONCAT] = {forward_concat, true},
+    [LAYER_DROPOUT] = {forward_dropout, true},
+    [LAYER_SOFTMAX] = {forward_softmax, false},
+};
+
+/* ---------------------------------------------------------------- folding */
+
+static void fold(struct lowering *lo, int index, int into) {
+    lo->layers[index].folded = true;
+    lo->layers[index].source = lo->layers[into].source;
+}
+
+/* An addition folds into the convolution that is the last of its summands to be computed, if nobody else reads that. Only in
+   inference: training needs the sum's parts apart. */
+static void fold_addition(struct lowering *lo, int index) {
+    const tess_graph *graph = lo->net->graph;
+    const struct layer *add = &graph->layers[index];
+    int later = add->inputs[0] > add->inputs[1] ? add->inputs[0] : add->inputs[1];
+    int other = add->inputs[0] + add->inputs[1] - later;
+    const struct layer *conv = &graph->layers[later];
+    if (conv->kind != LAYER_CONV || conv->consumers != 1 || conv->act.kind != TESS_ACT_NONE) return;
+    lo->layers[later].residual = other;
+    lo->layers[later].act = lo->layers[index].act;
+    fold(lo, index, later);
+}
+
+static void fold_layers(struct lowering *lo) {
+    const tess_graph *graph = lo->net->graph;
+    bool training = lo->net->options.training;
+    for (int i = 0; i < graph->count; i++) {
+        const struct layer *layer = &graph->layers[i];
+        struct lowered *low = &lo->layers[i];
+        if (!low->folded) {
+            int activation = -1;
+            low->source = i;
+            low->residual = -1;
+            low->act = layer_act(graph, i, &activation);
+            if (layer->kind == LAYER_ADD && !training) fold_addition(lo, i);
+            if (activation >= 0) fold(lo, activation, i);
+            if (layer->kind == LAYER_DROPOUT && !training) fold(lo, i, layer->inputs[0]);
+        }
+        struct param_spec specs[LAYER_PARAMS];
+        low->trains = layer_params(layer, specs) > 0;
+        for (int k = 0; k < layer->input_count; k++)
+            low->trains = low->trains || lo->layers[layer->inputs[k]].trains;
+    }
+}
+
+static tess_status lower_forward(struct lowering *lo, int index) {
+    struct lowered *low = &lo->layers[index];
+    const struct forward_row *row = &forward_rows[lo->net->graph->layers[index].kind];
+    if (low->folded) {
+        low->value = lo->layers[low->source].value;
+        return TESS_OK;
+    }
+    if (row->value) {
+        tess_tensor_desc desc = layer_desc(lo->net, index);
+        tess_status status = slot_add(lo->net, &desc, index, &low->value);
+        if (status) return status;
+    }
+    return row->lower(lo, index);
+}
+
+/* Slot 0, which is no buffer, and those of the parameters. */
+static tess_status lower_params(tess_net *net) {
+    int none = 0;
+    tess_status status = slot_append(net, &(struct slot){.fixed = true}, &none);
+    for (int i = 0; i < net->param_count && !status; i++) {
+        struct param *param = &net->params[i];
+        status = slot_add_fixed(net, param->value, &param->value_slot);
+        if (!status && param->grad) status = slot_add_fixed(net, param->grad, &param->grad_slot);
+    }
+    return status;
+}
+
+tess_status net_lower(tess_net *net) {
+    int count = net->graph->count;
+    struct lowering lo = {.net = net, .layers = calloc((size_t)count, sizeof *lo.layers)};
+    if (!lo.layers)
+        return context_fail(net->ctx, TESS_OUT_OF_HOST_MEMORY,
+                            "network: no host memory; free some and try again");
+    tess_status status = lower_params(net);
+    fold_layers(&lo);
+    for (int i = 0; i < count && !status; i++) {
+        status = lower_forward(&lo, i);
+        if (status) error_prefix(&net->ctx->error, status, "layer %s", net->graph->layers[i].name);
+    }
+    if (!status && net->options.training) status = lower_backward(&lo);
+    free(lo.layers);
+    return status;
+}

@@ -1,0 +1,193 @@
+#include "net/net.h"
+
+#include <stdlib.h>
+
+static tess_status settings_check(tess_context *ctx, const tess_graph *graph,
+                                  const tess_net_options *options) {
+    tess_status status = tess_graph_check(graph, &ctx->error);
+    if (status) return status;
+    if (options && options->batch < 0)
+        return context_fail(ctx, TESS_INVALID_ARGUMENT,
+                            "network %s: a batch of %d; it must be at least 1", graph->name,
+                            options->batch);
+    if (graph->count >= 1 << 16)
+        return context_fail(ctx, TESS_UNSUPPORTED,
+                            "network %s: %d layers; it must be fewer than 2^16", graph->name,
+                            graph->count);
+    return TESS_OK;
+}
+
+static tess_status operators_create(tess_net *net) {
+    net->ops = calloc((size_t)net->graph->count, sizeof *net->ops);
+    if (!net->ops)
+        return context_fail(net->ctx, TESS_OUT_OF_HOST_MEMORY,
+                            "no host memory; free some and try again");
+    tess_status status = tess_eltwise_create(net->ctx, &net->eltwise);
+    if (!status)
+        status = tess_softmax_create(net->ctx, net->options.batch, net->classes, &net->softmax);
+    if (!status && net->options.training) status = tess_sgd_create(net->ctx, &net->sgd);
+    return status;
+}
+
+/* What the caller reads and writes, and so is never shared. */
+static tess_status ports_create(tess_net *net) {
+    tess_tensor_desc input = layer_desc(net, 0);
+    tess_tensor_desc output = layer_desc(net, net->graph->count - 1);
+    tess_tensor_desc labels = {TESS_I32, TESS_NHWC, net->options.batch, 1, 1, 1};
+    tess_tensor_desc result = {TESS_F32, TESS_NHWC, 1, 2, 1, 1};
+    tess_status status = tess_tensor_create(net->ctx, &input, &net->input);
+    if (!status) status = tess_tensor_create(net->ctx, &output, &net->output);
+    if (status || !net->options.training) return status;
+    status = tess_tensor_create(net->ctx, &labels, &net->labels);
+    return status ? status : tess_tensor_create(net->ctx, &result, &net->result);
+}
+
+tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_net_options *options,
+                       const struct net_debug *debug, tess_net **out) {
+    if (!ctx) return TESS_INVALID_ARGUMENT;
+    if (!out) return context_fail(ctx, TESS_INVALID_ARGUMENT, "network: out is NULL; pass one");
+    tess_status status = settings_check(ctx, graph, options);
+    if (status) return status;
+    tess_net *net = calloc(1, sizeof *net);
+    if (!net)
+        return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY,
+                            "network %s: no host memory; free some and try again", graph->name);
+    net->ctx = ctx;
+    net->graph = graph;
+    if (options) net->options = *options;
+    if (net->options.batch == 0) net->options.batch = 1;
+    net->classes = graph->layers[graph->count - 1].c;
+    status = operators_create(net);
+    if (!status) status = ports_create(net);
+    if (!status) status = net_params_create(net);
+    if (!status) status = net_lower(net);
+    if (!status) status = net_memory_create(net, debug);
+    if (status) goto fail;
+    *out = net;
+    return TESS_OK;
+fail:
+    tess_net_destroy(net);
+    return error_prefix(&ctx->error, status, "network %s", graph->name);
+}
+
+tess_status tess_net_create(tess_context *ctx, const tess_graph *graph,
+                            const tess_net_options *options, tess_net **out) {
+    return net_create(ctx, graph, options, NULL, out);
+}
+
+void tess_net_destroy(tess_net *net) {
+    if (!net) return;
+    net_memory_destroy(net);
+    net_params_destroy(net);
+    free(net->instructions);
+    for (int i = 0; net->ops && i < net->graph->count; i++) {
+        for (int pass = 0; pass < 3; pass++)
+            tess_conv_plan_destroy(net->ops[i].conv[pass]);
+        tess_pool_destroy(net->ops[i].pool);
+        tess_fc_destroy(net->ops[i].fc);
+    }
+    free(net->ops);
+    tess_tensor_destroy(net->input);
+    tess_tensor_destroy(net->labels);
+    tess_tensor_destroy(net->output);
+    tess_tensor_destroy(net->result);
+    tess_eltwise_destroy(net->eltwise);
+    tess_softmax_destroy(net->softmax);
+    tess_sgd_destroy(net->sgd);
+    free(net);
+}
+
+/* ---------------------------------------------------------------- execution */
+
+static tess_status run(tess_net *net, unsigned phase) {
+    for (int i = 0; i < net->instruction_count; i++) {
+        const struct instruction *in = &net->instructions[i];
+        if (!(in->phases & phase)) continue;
+        tess_status status = in->run(net, in);
+        if (status)
+            return error_prefix(&net->ctx->error, status, "layer %s",
+                                net->graph->layers[in->layer].name);
+    }
+    return TESS_OK;
+}
+
+tess_status tess_net_forward(tess_net *net) {
+    if (!net) return TESS_INVALID_ARGUMENT;
+    net->training_now = false;
+    return run(net, PHASE_INFER);
+}
+
+tess_status tess_net_gradients(tess_net *net, int valid, uint64_t step) {
+    if (!net) return TESS_INVALID_ARGUMENT;
+    if (!net->options.training)
+        return context_fail(net->ctx, TESS_INVALID_ARGUMENT,
+                            "network %s: made for inference; create it with training",
+                            net->graph->name);
+    if (valid < 1 || valid > net->options.batch)
+        return context_fail(net->ctx, TESS_INVALID_ARGUMENT,
+                            "network %s: %d valid rows; there must be 1 to %d", net->graph->name,
+                            valid, net->options.batch);
+    net->training_now = true;
+    net->step = step;
+    net->loss_scale = 1 / (float)valid;
+    tess_status status = run(net, PHASE_TRAIN);
+    net->has_result = status == TESS_OK;
+    return status;
+}
+
+tess_status tess_net_train_step(tess_net *net, const tess_sgd_desc *sgd, int valid, uint64_t step) {
+    if (!net) return TESS_INVALID_ARGUMENT;
+    if (!sgd)
+        return context_fail(net->ctx, TESS_INVALID_ARGUMENT,
+                            "network %s: no learning rate; pass a tess_sgd_desc", net->graph->name);
+    tess_status status = tess_net_gradients(net, valid, step);
+    if (status || !net->values) return status;
+    return tess_sgd_step(net->sgd, sgd, net->values, net->grads, net->velocities);
+}
+
+tess_status tess_net_result(tess_net *net, float *loss_sum, int *correct) {
+    if (!net) return TESS_INVALID_ARGUMENT;
+    if (!net->has_result)
+        return context_fail(net->ctx, TESS_INVALID_ARGUMENT,
+                            "network %s: no result; run a training step first", net->graph->name);
+    float result[2];
+    tess_status status = tess_tensor_read(net->result, result, TESS_NHWC);
+    if (status) return status;
+    if (loss_sum) *loss_sum = result[0];
+    if (correct) *correct = (int)result[1];
+    return TESS_OK;
+}
+
+/* ---------------------------------------------------------------- questions */
+
+tess_tensor *tess_net_input(tess_net *net) {
+    return net ? net->input : NULL;
+}
+
+tess_tensor *tess_net_labels(tess_net *net) {
+    return net ? net->labels : NULL;
+}
+
+tess_tensor *tess_net_output(tess_net *net) {
+    return net ? net->output : NULL;
+}
+
+tess_net_memory tess_net_memory_info(const tess_net *net) {
+    return net ? net->memory : (tess_net_memory){0};
+}
+
+tess_net_plan_info tess_net_plan(const tess_net *net, int index) {
+    for (int i = 0; net && index >= 0 && i < net->graph->count; i++) {
+        for (int pass = 0; pass < 3; pass++) {
+            const tess_conv_plan *plan = net->ops[i].conv[pass];
+            if (!plan || index-- > 0) continue;
+            tess_net_plan_info info = {.layer = net->graph->layers[i].name,
+                                       .pass = (tess_conv_pass)pass,
+                                       .desc = net->graph->layers[i].as.conv,
+                                       .info = tess_conv_plan_info(plan)};
+            info.desc.n = net->options.batch;
+            return info;
+        }
+    }
+    return (tess_net_plan_info){0};
+}

@@ -1,0 +1,173 @@
+/* The network's inside. tess_net_create lowers the graph to a list of instructions, each a call of one operator on
+   numbered slots (virtual buffers). Who touches a slot from when to when follows from the list; the memory
+   plan turns slots into views of a few arenas; a step runs down the list.
+
+       graph --lower.c, backward.c--> instructions, slots --memory_plan.c--> arenas, tensors --run--> queue
+
+   Instructions of a training network: forward | softmax | cross-entropy | backward, in this order. Inference runs those of
+   PHASE_INFER, a training step those of PHASE_TRAIN; the forward part belongs to both. */
+#ifndef TESSERA_NET_NET_H
+#define TESSERA_NET_NET_H
+
+#include "core/tensor.h"
+#include "net/layer.h"
+#include "net/memory_plan.h"
+
+enum { PHASE_INFER = 1, PHASE_TRAIN = 2, PHASE_BOTH = 3 };
+
+enum { SLOT_NONE = 0 }; /* slot 0 is no buffer */
+
+struct slot {
+    tess_tensor_desc desc;
+    int layer;           /* whose output or gradient; for messages */
+    int first, last;     /* the instructions that touch it */
+    bool fixed;          /* has memory of its own: input, output, parameters */
+    tess_tensor *tensor; /* owned unless fixed */
+    int arena;
+    size_t offset;
+};
+
+enum operand { OP_X, OP_Y, OP_AUX, OP_W, OP_BIAS, OP_DX, OP_DY, OP_DW, OP_DBIAS, OPERANDS };
+
+/* AUX: a convolution's residual, an addition's second summand, max pooling's positions, the loss's labels. */
+struct instruction {
+    tess_status (*run)(const tess_net *net, const struct instruction *in);
+    int layer;
+    unsigned phases;
+    int slots[OPERANDS];
+    size_t workspace_bytes;
+    union {
+        tess_conv_plan *conv; /* borrowed from the network's layer_ops, as the next two */
+        tess_pool *pool;
+        tess_fc *fc;
+        tess_act act;
+        int first_channel;
+        float rate;
+    } as;
+    tess_tensor *t[OPERANDS]; /* of the slots; NULL for SLOT_NONE */
+    tess_tensor *workspace;   /* NULL: none needed */
+};
+
+/* The operators of one layer; owned. */
+struct layer_ops {
+    tess_conv_plan *conv[3]; /* by tess_conv_pass */
+    tess_pool *pool;
+    tess_fc *fc;
+};
+
+struct param {
+    char name[LAYER_NAME_SIZE + 16];
+    struct param_spec spec;
+    int layer;
+    tess_tensor *value, *grad, *velocity; /* views of net->values ...; owned */
+    int value_slot, grad_slot;
+};
+
+struct tess_net {
+    tess_context *ctx;       /* borrowed */
+    const tess_graph *graph; /* borrowed */
+    tess_net_options options;
+    int classes;
+
+    tess_eltwise *eltwise;
+    tess_softmax *softmax;
+    tess_sgd *sgd;
+    struct layer_ops *ops; /* one a layer */
+
+    tess_tensor *input, *labels, *output, *result;
+    /* All parameters one after the other, each at a multiple of base_align; the gaps hold zeros, and an update leaves
+       them zero. NULL: no parameters, or no training. */
+    tess_tensor *values, *grads, *velocities;
+    struct param *params;
+    int *first_param; /* by layer */
+    int param_count;
+
+    struct instruction *instructions;
+    int instruction_count, instruction_capacity;
+    struct slot *slots;
+    int slot_count, slot_capacity;
+
+    tess_tensor **arenas;
+    int arena_count;
+    tess_tensor *workspace;
+    tess_net_memory memory;
+
+    float loss_scale; /* of the step that is being enqueued */
+    uint64_t step;
+    bool training_now; /* dropout is on */
+    bool has_result;
+};
+
+/* For tests. Zero means the default. */
+struct net_debug {
+    bool no_sharing;    /* every slot has memory of its own */
+    size_t arena_limit; /* most bytes of one allocation; 0: the device's */
+};
+
+/* tess_net_create with wishes. debug may be NULL. */
+tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_net_options *options,
+                       const struct net_debug *debug, tess_net **out);
+
+/* ---- net_params.c */
+
+/* Makes params and their buffers, filled with zeros. Needs ctx, graph and options. */
+tess_status net_params_create(tess_net *net);
+void net_params_destroy(tess_net *net);
+
+/* ---- lower.c: forward; backward.c: the rest */
+
+/* What lowering knows about the layers so far. */
+struct lowering {
+    tess_net *net;
+    struct lowered {
+        int value;  /* the slot of its output */
+        int source; /* the layer whose instruction makes that output: itself, unless it was folded */
+        int grad; /* source layers: the slot of the output's gradient, SLOT_NONE before the first share */
+        int residual;  /* convolutions: the layer that is added to their output, or -1 */
+        int positions; /* max pooling in training */
+        bool folded;   /* its work is done by source's instruction */
+        bool trains;   /* a parameter stands before its output: the output's gradient is of use */
+        tess_act act;  /* what its instruction applies */
+    } * layers;
+    int logits; /* the softmax's input */
+};
+
+/* Fills instructions and slots and makes every operator. Errors name the layer. */
+tess_status net_lower(tess_net *net);
+tess_status lower_backward(struct lowering *lo);
+
+tess_status slot_add(tess_net *net, const tess_tensor_desc *desc, int layer, int *out);
+/* A slot for a tensor that has its memory. */
+tess_status slot_add_fixed(tess_net *net, tess_tensor *tensor, int *out);
+/* Appends a copy. */
+tess_status emit(tess_net *net, const struct instruction *instruction);
+/* The output of a layer, for the network's batch. */
+tess_tensor_desc layer_desc(const tess_net *net, int layer);
+
+/* ---- instructions.c: what an instruction's run may be */
+
+tess_status run_conv_forward(const tess_net *net, const struct instruction *in);
+tess_status run_conv_backward_data(const tess_net *net, const struct instruction *in);
+tess_status run_conv_backward_weights(const tess_net *net, const struct instruction *in);
+tess_status run_pool_forward(const tess_net *net, const struct instruction *in);
+tess_status run_pool_backward(const tess_net *net, const struct instruction *in);
+tess_status run_fc_forward(const tess_net *net, const struct instruction *in);
+tess_status run_fc_backward_data(const tess_net *net, const struct instruction *in);
+tess_status run_fc_backward_weights(const tess_net *net, const struct instruction *in);
+tess_status run_activation(const tess_net *net, const struct instruction *in);
+tess_status run_activation_backward(const tess_net *net, const struct instruction *in);
+tess_status run_add(const tess_net *net, const struct instruction *in);
+tess_status run_bias_backward(const tess_net *net, const struct instruction *in);
+tess_status run_concat(const tess_net *net, const struct instruction *in);
+tess_status run_slice(const tess_net *net, const struct instruction *in);
+tess_status run_dropout(const tess_net *net, const struct instruction *in);
+tess_status run_softmax(const tess_net *net, const struct instruction *in);
+tess_status run_loss(const tess_net *net, const struct instruction *in);
+
+/* ---- net_memory.c */
+
+/* Gives every slot and every workspace its memory and binds the instructions to it. */
+tess_status net_memory_create(tess_net *net, const struct net_debug *debug);
+void net_memory_destroy(tess_net *net);
+
+#endif

@@ -1,0 +1,201 @@
+/* A network's parameters in a file, and back. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/net.h"
+#include "net/safetensors.h"
+
+#define VELOCITY_PREFIX "optimizer.velocity."
+
+struct stored {
+    const struct param *param;
+    tess_tensor *tensor; /* its value or its velocity */
+    char name[sizeof VELOCITY_PREFIX + sizeof((struct param *)0)->name];
+};
+
+static tess_status no_memory(tess_net *net, const char *path) {
+    return context_fail(net->ctx, TESS_OUT_OF_HOST_MEMORY,
+                        "%s: no host memory; free some and try again", path);
+}
+
+/* What a file of this network holds: all values, then all velocities. *out is owned by the caller. */
+static tess_status stored_list(tess_net *net, const char *path, bool optimizer, struct stored **out,
+                               int *count) {
+    int most = optimizer ? 2 * net->param_count : net->param_count;
+    struct stored *list = calloc((size_t)most + 1, sizeof *list);
+    if (!list) return no_memory(net, path);
+    for (int i = 0; i < most; i++) {
+        bool velocity = i >= net->param_count;
+        const struct param *param = &net->params[i % net->param_count];
+        list[i].param = param;
+        list[i].tensor = velocity ? param->velocity : param->value;
+        snprintf(list[i].name, sizeof list[i].name, "%s%s", velocity ? VELOCITY_PREFIX : "",
+                 param->name);
+    }
+    *out = list;
+    *count = most;
+    return TESS_OK;
+}
+
+static void stored_shape(const struct param *param, struct safetensor *entry) {
+    const tess_tensor_desc *d = &param->spec.desc;
+    const int64_t shapes[5][4] = {
+        [1] = {d->c}, [2] = {d->n, (int64_t)d->c * d->h * d->w}, [4] = {d->n, d->c, d->h, d->w}};
+    entry->rank = param->spec.rank;
+    memcpy(entry->shape, shapes[entry->rank], sizeof shapes[0]);
+}
+
+static tess_status arguments_check(tess_net *net, const char *path, bool optimizer) {
+    if (!path)
+        return context_fail(net->ctx, TESS_INVALID_ARGUMENT, "network %s: no path; pass one",
+                            net->graph->name);
+    if (optimizer && !net->options.training)
+        return context_fail(net->ctx, TESS_INVALID_ARGUMENT,
+                            "%s: network %s is made for inference and has no velocities; create it "
+                            "with training",
+                            path, net->graph->name);
+    return TESS_OK;
+}
+
+/* ---------------------------------------------------------------- saving */
+
+/* Ours, then the caller's; strings are borrowed. *out is owned by the caller. */
+static tess_status metadata_list(tess_net *net, const char *path, const char *const *extra,
+                                 char ***out) {
+    size_t count = 0;
+    while (extra && extra[count])
+        count++;
+    if (count % 2)
+        return context_fail(net->ctx, TESS_INVALID_ARGUMENT,
+                            "%s: metadata key %s has no value; pass keys and values in turn", path,
+                            extra[count - 1]);
+    const char **list = calloc(count + 5, sizeof *list);
+    if (!list) return no_memory(net, path);
+    list[0] = "format";
+    list[1] = "pt";
+    list[2] = "tessera.model";
+    list[3] = net->graph->name;
+    if (count) memcpy(list + 4, extra, count * sizeof *list);
+    *out = (char **)list;
+    return TESS_OK;
+}
+
+static tess_status read_tensors(tess_net *net, const char *path, struct stored *list,
+                                struct safetensors *file) {
+    for (int i = 0; i < file->count; i++) {
+        struct safetensor *entry = &file->tensors[i];
+        entry->name = list[i].name;
+        stored_shape(list[i].param, entry);
+        entry->data = malloc(tess_tensor_desc_bytes(&list[i].param->spec.desc));
+        if (!entry->data) return no_memory(net, path);
+        tess_status status = tess_tensor_read(list[i].tensor, entry->data, TESS_NCHW);
+        if (status) return status;
+    }
+    return TESS_OK;
+}
+
+tess_status tess_net_save(tess_net *net, const char *path, bool optimizer,
+                          const char *const *metadata) {
+    if (!net) return TESS_INVALID_ARGUMENT;
+    struct safetensors file = {0};
+    struct stored *list = NULL;
+    int count = 0;
+    tess_status status = arguments_check(net, path, optimizer);
+    if (!status) status = metadata_list(net, path, metadata, &file.metadata);
+    if (!status) status = stored_list(net, path, optimizer, &list, &count);
+    if (status) goto fail;
+    file.tensors = calloc((size_t)count + 1, sizeof *file.tensors);
+    if (!file.tensors) {
+        status = no_memory(net, path);
+        goto fail;
+    }
+    file.count = count;
+    status = read_tensors(net, path, list, &file);
+    if (!status) status = safetensors_write(path, &file, &net->ctx->error);
+fail:
+    for (int i = 0; i < file.count; i++)
+        free(file.tensors[i].data);
+    free(file.tensors);
+    free((void *)file.metadata);
+    free(list);
+    return status;
+}
+
+/* ---------------------------------------------------------------- loading */
+
+static void shape_print(const struct safetensor *tensor, char text[160]) {
+    size_t length = (size_t)snprintf(text, 160, "[");
+    for (int i = 0; i < tensor->rank && i < SAFETENSORS_MAX_RANK; i++)
+        length += (size_t)snprintf(text + length, 160 - length, "%s%lld", i ? ", " : "",
+                                   (long long)tensor->shape[i]);
+    snprintf(text + length, 160 - length, "]");
+}
+
+/* The file's tensor for one of ours, or an error that says what is wrong with it. */
+static tess_status match(tess_net *net, const char *path, const struct safetensors *file,
+                         const struct stored *wanted, const struct safetensor **out) {
+    struct safetensor shape = {0};
+    const struct safetensor *found = safetensors_find(file, wanted->name);
+    if (!found)
+        return context_fail(net->ctx, TESS_BAD_FORMAT,
+                            "%s: has no %s; use a file that network %s was saved to", path,
+                            wanted->name, net->graph->name);
+    stored_shape(wanted->param, &shape);
+    if (found->rank != shape.rank ||
+        memcmp(found->shape, shape.shape, (size_t)shape.rank * sizeof shape.shape[0]) != 0) {
+        char has[160], needs[160];
+        shape_print(found, has);
+        shape_print(&shape, needs);
+        return context_fail(
+            net->ctx, TESS_INVALID_SHAPE,
+            "%s: %s is %s, but network %s needs %s; use a file that it was saved to", path,
+            wanted->name, has, net->graph->name, needs);
+    }
+    *out = found;
+    return TESS_OK;
+}
+
+/* A tensor that is no parameter tells that the file is another network's. */
+static tess_status check_strangers(tess_net *net, const char *path,
+                                   const struct safetensors *file) {
+    for (int i = 0; i < file->count; i++) {
+        const char *name = file->tensors[i].name;
+        bool known = strncmp(name, VELOCITY_PREFIX, strlen(VELOCITY_PREFIX)) == 0;
+        for (int k = 0; k < net->param_count && !known; k++)
+            known = strcmp(name, net->params[k].name) == 0;
+        if (!known)
+            return context_fail(net->ctx, TESS_BAD_FORMAT,
+                                "%s: holds %s, which network %s does not have; use a file that it "
+                                "was saved to",
+                                path, name, net->graph->name);
+    }
+    return TESS_OK;
+}
+
+tess_status tess_net_load(tess_net *net, const char *path, bool optimizer) {
+    if (!net) return TESS_INVALID_ARGUMENT;
+    struct safetensors *file = NULL;
+    struct stored *list = NULL;
+    const struct safetensor **found = NULL;
+    int count = 0;
+    tess_status status = arguments_check(net, path, optimizer);
+    if (!status) status = safetensors_read(path, &net->ctx->error, &file);
+    if (!status) status = stored_list(net, path, optimizer, &list, &count);
+    if (status) goto fail;
+    found = calloc((size_t)count + 1, sizeof(const struct safetensor *));
+    if (!found) {
+        status = no_memory(net, path);
+        goto fail;
+    }
+    for (int i = 0; i < count && !status; i++)
+        status = match(net, path, file, &list[i], &found[i]);
+    if (!status) status = check_strangers(net, path, file);
+    for (int i = 0; i < count && !status; i++)
+        status = tess_tensor_write(list[i].tensor, found[i]->data, TESS_NCHW);
+fail:
+    free((void *)found);
+    free(list);
+    safetensors_destroy(file);
+    return status;
+}

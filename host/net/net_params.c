@@ -1,0 +1,174 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "net/net.h"
+#include "ops/random.h"
+
+static tess_status no_memory(tess_net *net) {
+    return context_fail(net->ctx, TESS_OUT_OF_HOST_MEMORY,
+                        "parameters: no host memory; free some and try again");
+}
+
+/* Names and shapes. */
+static tess_status params_list(tess_net *net) {
+    const tess_graph *graph = net->graph;
+    net->params = calloc((size_t)graph->count * LAYER_PARAMS, sizeof *net->params);
+    net->first_param = calloc((size_t)graph->count, sizeof *net->first_param);
+    if (!net->params || !net->first_param) return no_memory(net);
+    for (int i = 0; i < graph->count; i++) {
+        struct param_spec specs[LAYER_PARAMS];
+        int count = layer_params(&graph->layers[i], specs);
+        net->first_param[i] = net->param_count;
+        for (int k = 0; k < count; k++) {
+            struct param *param = &net->params[net->param_count++];
+            param->spec = specs[k];
+            param->layer = i;
+            snprintf(param->name, sizeof param->name, "%s.%s", graph->layers[i].name,
+                     specs[k].suffix);
+        }
+    }
+    return TESS_OK;
+}
+
+static size_t padded_bytes(const tess_net *net, const struct param *param) {
+    size_t align = tess_context_device(net->ctx)->base_align;
+    if (align == 0) align = 128;
+    return (tess_tensor_desc_bytes(&param->spec.desc) + align - 1) / align * align;
+}
+
+/* One buffer of zeros, and a view of it a parameter, at the place that view gives. */
+static tess_status buffer_create(tess_net *net, size_t bytes, tess_tensor **buffer,
+                                 tess_tensor **(*view)(struct param *)) {
+    tess_tensor_desc desc = {.dtype = TESS_F32,
+                             .layout = TESS_NHWC,
+                             .n = 1,
+                             .c = (int)(bytes / sizeof(float)),
+                             .h = 1,
+                             .w = 1};
+    tess_status status = tess_tensor_create(net->ctx, &desc, buffer);
+    if (!status) status = tess_tensor_fill(*buffer, 0);
+    size_t offset = 0;
+    for (int i = 0; i < net->param_count && !status; i++) {
+        struct param *param = &net->params[i];
+        status = tess_tensor_view(*buffer, &param->spec.desc, offset, view(param));
+        offset += padded_bytes(net, param);
+    }
+    net->memory.parameters += bytes;
+    return status;
+}
+
+static tess_tensor **value_of(struct param *param) {
+    return &param->value;
+}
+
+static tess_tensor **grad_of(struct param *param) {
+    return &param->grad;
+}
+
+static tess_tensor **velocity_of(struct param *param) {
+    return &param->velocity;
+}
+
+tess_status net_params_create(tess_net *net) {
+    tess_status status = params_list(net);
+    if (status || net->param_count == 0) return status;
+    size_t bytes = 0;
+    for (int i = 0; i < net->param_count; i++)
+        bytes += padded_bytes(net, &net->params[i]);
+    if (bytes / sizeof(float) > 2147483647)
+        return context_fail(
+            net->ctx, TESS_OUT_OF_DEVICE_MEMORY,
+            "parameters: %zu bytes, more than 2^31 - 1 numbers; make layers smaller", bytes);
+    status = buffer_create(net, bytes, &net->values, value_of);
+    if (!status && net->options.training) {
+        status = buffer_create(net, bytes, &net->grads, grad_of);
+        if (!status) status = buffer_create(net, bytes, &net->velocities, velocity_of);
+    }
+    return status ? error_prefix(&net->ctx->error, status, "parameters") : TESS_OK;
+}
+
+void net_params_destroy(tess_net *net) {
+    for (int i = 0; i < net->param_count; i++) {
+        tess_tensor_destroy(net->params[i].value);
+        tess_tensor_destroy(net->params[i].grad);
+        tess_tensor_destroy(net->params[i].velocity);
+    }
+    tess_tensor_destroy(net->values);
+    tess_tensor_destroy(net->grads);
+    tess_tensor_destroy(net->velocities);
+    free(net->params);
+    free(net->first_param);
+}
+
+/* ---------------------------------------------------------------- initial weights */
+
+static tess_init init_of(const tess_net *net, const struct param *param) {
+    const struct layer *layer = &net->graph->layers[param->layer];
+    if (layer->init != TESS_INIT_DEFAULT) return layer->init;
+    int folded;
+    tess_activation kind = layer_act(net->graph, param->layer, &folded).kind;
+    bool rectifier = kind == TESS_ACT_RELU || kind == TESS_ACT_LEAKY_RELU || kind == TESS_ACT_ELU;
+    return rectifier ? TESS_INIT_HE : TESS_INIT_XAVIER;
+}
+
+/* Element by element in the order of K C R S, so that a weight does not depend on the device layout. */
+static void draw_weights(const tess_net *net, const struct param *param,
+                         struct random_stream *random, float *data, size_t count) {
+    const struct param_spec *spec = &param->spec;
+    float gain = net->graph->layers[param->layer].gain;
+    double scale = gain != 0 ? (double)gain : 1;
+    tess_init init = init_of(net, param);
+    if (init == TESS_INIT_HE) {
+        scale *= sqrt(2 / spec->fan_in);
+        for (size_t i = 0; i < count; i++)
+            data[i] = (float)(scale * random_normal(random));
+        return;
+    }
+    scale *=
+        init == TESS_INIT_XAVIER ? sqrt(6 / (spec->fan_in + spec->fan_out)) : 2.4 / spec->fan_in;
+    for (size_t i = 0; i < count; i++)
+        data[i] = (float)(scale * (2 * (double)random_uniform(random) - 1));
+}
+
+static tess_status param_init(const tess_net *net, int index, uint64_t seed, float *data) {
+    const struct param *param = &net->params[index];
+    /* The upper half of the streams: dropout uses the lower. */
+    struct random_stream random = {.seed = seed, .stream = UINT64_C(1) << 63 | (uint64_t)index};
+    if (param->spec.start != START_WEIGHTS)
+        return tess_tensor_fill(param->value, param->spec.start == START_ONE ? 1 : 0);
+    draw_weights(net, param, &random, data, tess_tensor_desc_elements(&param->spec.desc));
+    return tess_tensor_write(param->value, data, TESS_NCHW);
+}
+
+tess_status tess_net_init(tess_net *net, uint64_t seed) {
+    if (!net) return TESS_INVALID_ARGUMENT;
+    size_t most = sizeof(float);
+    for (int i = 0; i < net->param_count; i++) {
+        size_t bytes = tess_tensor_desc_bytes(&net->params[i].spec.desc);
+        if (bytes > most) most = bytes;
+    }
+    float *data = malloc(most);
+    if (!data) return no_memory(net);
+    tess_status status = TESS_OK;
+    for (int i = 0; i < net->param_count && !status; i++)
+        status = param_init(net, i, seed, data);
+    free(data);
+    if (!status && net->velocities) status = tess_tensor_fill(net->velocities, 0);
+    return status ? status : tess_context_finish(net->ctx);
+}
+
+/* ---------------------------------------------------------------- questions */
+
+int tess_net_param_count(const tess_net *net) {
+    return net ? net->param_count : 0;
+}
+
+tess_param tess_net_param(const tess_net *net, int index) {
+    if (!net || index < 0 || index >= net->param_count) return (tess_param){0};
+    const struct param *param = &net->params[index];
+    return (tess_param){.name = param->name,
+                        .value = param->value,
+                        .grad = param->grad,
+                        .velocity = param->velocity};
+}

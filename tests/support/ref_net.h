@@ -1,0 +1,34 @@
+/* A network in float64 on the host: plain loops over N C H W, written from the formulas in tessera.h. */
+#ifndef TESSERA_TESTS_REF_NET_H
+#define TESSERA_TESTS_REF_NET_H
+
+#include "support/check.h"
+
+#include "net/graph.h"
+
+struct ref_net {
+    const tess_graph *graph;
+    int batch;
+    double **values; /* by layer: N C H W */
+    double **params; /* in the order of tess_net_param; K C R S, K by C H W, vectors */
+    size_t *param_sizes;
+    int param_count;
+    int *first_param; /* by layer */
+    double **masks;   /* by layer: factors of dropout, N C H W; NULL: dropout is off */
+};
+
+/* Takes the parameters from net, which must be of graph. Ended by ref_net_destroy. */
+struct ref_net *ref_net_create(const tess_graph *graph, int batch, const tess_net *net);
+void ref_net_destroy(struct ref_net *ref);
+
+/* Fills the masks of all dropout layers as (seed, step) determine them, by asking tess_dropout about ones. */
+void ref_net_masks(struct ref_net *ref, tess_context *ctx, uint64_t seed, uint64_t step);
+
+/* Evaluates. input: N C H W. Summed cross-entropy over the rows whose label is not negative. The
+   probabilities are then in values[last]. */
+double ref_net_loss(struct ref_net *ref, const float *input, const int32_t *labels);
+
+/* The same after a change to parameter index alone: evaluates from its layer on. */
+double ref_net_loss_after(struct ref_net *ref, int index, const int32_t *labels);
+
+#endif

@@ -1,0 +1,168 @@
+#include "support/test_nets.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ACT(k) ((tess_act){.kind = TESS_ACT_##k})
+
+/* Every kind of layer; folded and unfolded activations; three readers of one output; the sum of an output and itself. */
+static void build_everything(tess_graph *g) {
+    tess_node x = tess_graph_input(g, 2, 9, 8);
+    x = tess_graph_conv(
+        g, x, &(tess_conv_layer){.filters = 4, .kernel_h = 3, .pad = 1, .act = ACT(LEAKY_RELU)});
+    x = tess_graph_pool(
+        g, x,
+        &(tess_pool_layer){
+            .mode = TESS_POOL_WEIGHTED, .window_h = 2, .stride_h = 1, .act = ACT(TANH)});
+    tess_node a = tess_graph_conv(
+        g, x,
+        &(tess_conv_layer){.filters = 4, .kernel_h = 3, .pad = 1, .groups = 2, .no_bias = true});
+    tess_node b = tess_graph_conv(g, x, &(tess_conv_layer){.filters = 4, .kernel_h = 1});
+    b = tess_graph_activation(g, b, NULL, ACT(SIGMOID));
+    tess_node c = tess_graph_add(g, a, b, NULL, ACT(NONE));
+    c = tess_graph_activation(g, c, NULL, ACT(ELU));
+    c = tess_graph_add(g, c, c, "twice", ACT(NONE));
+    tess_node d = tess_graph_concat(g, (tess_node[]){x, c, x}, 3, NULL);
+    d = tess_graph_dropout(g, d, NULL, 0.3f);
+    d = tess_graph_pool(
+        g, d,
+        &(tess_pool_layer){
+            .mode = TESS_POOL_MAX, .window_h = 3, .stride_h = 2, .pad = 1, .ceil_mode = true});
+    d = tess_graph_activation(g, d, NULL, ACT(TANH));
+    d = tess_graph_pool(
+        g, d,
+        &(tess_pool_layer){
+            .mode = TESS_POOL_AVG_WITH_PAD, .window_h = 2, .pad = 1, .ceil_mode = true});
+    d = tess_graph_fc(g, d, &(tess_fc_layer){.outputs = 7, .act = ACT(ELU)});
+    d = tess_graph_dropout(g, d, NULL, 0.5f);
+    d = tess_graph_fc(g, d, &(tess_fc_layer){.outputs = 5, .no_bias = true});
+    tess_graph_softmax(g, d);
+}
+
+/* Residual blocks: identity, projection, and a fork whose parts meet the input again. */
+static void build_residual(tess_graph *g) {
+    tess_node in = tess_graph_input(g, 3, 7, 7);
+    tess_node x = tess_graph_conv(
+        g, in, &(tess_conv_layer){.filters = 3, .kernel_h = 3, .pad = 1, .act = ACT(TANH)});
+    tess_node y = tess_graph_conv(
+        g, x, &(tess_conv_layer){.filters = 3, .kernel_h = 3, .pad = 1, .act = ACT(RELU)});
+    y = tess_graph_conv(g, y, &(tess_conv_layer){.filters = 3, .kernel_h = 3, .pad = 1});
+    x = tess_graph_add(g, x, y, NULL, ACT(ELU));
+    x = tess_graph_add(g, in, x, NULL, ACT(NONE));
+    y = tess_graph_conv(
+        g, x,
+        &(tess_conv_layer){.filters = 5, .kernel_h = 3, .stride_h = 2, .pad = 1, .act = ACT(TANH)});
+    y = tess_graph_conv(g, y, &(tess_conv_layer){.filters = 5, .kernel_h = 3, .pad = 1});
+    x = tess_graph_conv(
+        g, x, &(tess_conv_layer){.filters = 5, .kernel_h = 1, .stride_h = 2, .no_bias = true});
+    x = tess_graph_add(g, y, x, NULL, ACT(NONE));
+    x = tess_graph_activation(g, x, NULL, ACT(TANH));
+    x = tess_graph_pool(g, x, &(tess_pool_layer){.mode = TESS_POOL_AVG, .global = true});
+    tess_graph_softmax(g, tess_graph_fc(g, x, &(tess_fc_layer){.outputs = 4}));
+}
+
+/* Layers without parameters before the first that has some: they need no gradient. */
+static void build_bare_front(tess_graph *g) {
+    tess_node in = tess_graph_input(g, 2, 6, 6);
+    tess_node x = tess_graph_activation(g, in, NULL, ACT(TANH));
+    x = tess_graph_pool(g, x, &(tess_pool_layer){.mode = TESS_POOL_MAX, .window_h = 2});
+    tess_node y =
+        tess_graph_pool(g, in, &(tess_pool_layer){.mode = TESS_POOL_WEIGHTED, .window_h = 2});
+    x = tess_graph_concat(g, (tess_node[]){x, y}, 2, NULL);
+    x = tess_graph_dropout(g, x, NULL, 0.2f);
+    tess_graph_softmax(g, tess_graph_fc(g, x, &(tess_fc_layer){.outputs = 3}));
+}
+
+static void build_linear(tess_graph *g) {
+    tess_node x = tess_graph_input(g, 2, 3, 3);
+    tess_graph_softmax(g, tess_graph_fc(g, x, &(tess_fc_layer){.outputs = 3}));
+}
+
+const struct test_net test_nets[] = {{"everything", build_everything},
+                                     {"residual", build_residual},
+                                     {"bare-front", build_bare_front},
+                                     {"linear", build_linear},
+                                     {0}};
+
+tess_graph *test_net_graph(const char *name) {
+    tess_error error = {0};
+    tess_graph *graph = NULL;
+    for (const struct test_net *net = test_nets; net->name; net++) {
+        if (strcmp(net->name, name) != 0) continue;
+        assert_int_equal(tess_graph_create(name, NULL, &graph), TESS_OK);
+        net->build(graph);
+        if (tess_graph_check(graph, &error)) fail_msg("%s", error.text);
+        return graph;
+    }
+    if (tess_zoo_build(name, NULL, &error, &graph)) fail_msg("%s", error.text);
+    return graph;
+}
+
+struct test_batch test_batch_make(const tess_graph *graph, int batch, int valid, uint64_t seed) {
+    tess_layer_info in = tess_graph_layer_info(graph, 0);
+    int classes = tess_graph_layer_info(graph, tess_graph_layer_count(graph) - 1).c;
+    size_t size = (size_t)batch * in.neurons;
+    struct test_batch made = {check_alloc(size * sizeof(float)),
+                              check_alloc((size_t)batch * sizeof(int32_t))};
+    check_random(made.input, size, -1, 1, seed);
+    for (int n = 0; n < batch; n++)
+        made.labels[n] = n < valid ? (n * 7 + (int)(seed % 5)) % classes : -1;
+    return made;
+}
+
+void test_batch_free(struct test_batch *batch) {
+    free(batch->input);
+    free(batch->labels);
+}
+
+static void disturb(tess_context *ctx, tess_net *net) {
+    for (int k = 0; k < tess_net_param_count(net); k++) {
+        tess_param param = tess_net_param(net, k);
+        const tess_tensor_desc *desc = tess_tensor_get_desc(param.value);
+        if (desc->layout == TESS_RSCK) continue;
+        size_t size = tess_tensor_desc_elements(desc);
+        float *data = check_read(param.value), *noise = check_alloc(size * sizeof *noise);
+        check_random(noise, size, -0.3f, 0.3f, 100 + (uint64_t)k);
+        for (size_t i = 0; i < size; i++)
+            data[i] += noise[i];
+        assert_ok(ctx, tess_tensor_write(param.value, data, desc->layout));
+        free(data);
+        free(noise);
+    }
+}
+
+tess_net *test_net_make(tess_context *ctx, const tess_graph *graph, const tess_net_options *options,
+                        const struct net_debug *debug, const struct test_batch *batch) {
+    tess_net *net = NULL;
+    assert_ok(ctx, net_create(ctx, graph, options, debug, &net));
+    assert_ok(ctx, tess_net_init(net, 1));
+    disturb(ctx, net);
+    if (!batch) return net;
+    assert_ok(ctx, tess_tensor_write(tess_net_input(net), batch->input, TESS_NCHW));
+    if (options->training)
+        assert_ok(ctx, tess_tensor_write(tess_net_labels(net), batch->labels, TESS_NHWC));
+    return net;
+}
+
+static float *read_all(tess_net *net, bool gradients, size_t *bytes) {
+    size_t total = 0;
+    for (int k = 0; k < tess_net_param_count(net); k++)
+        total += tess_tensor_desc_bytes(tess_tensor_get_desc(tess_net_param(net, k).value));
+    float *all = check_alloc(total), *to = all;
+    for (int k = 0; k < tess_net_param_count(net); k++) {
+        tess_param param = tess_net_param(net, k);
+        tess_tensor *tensor = gradients ? param.grad : param.value;
+        assert_ok(net->ctx, tess_tensor_read(tensor, to, tess_tensor_get_desc(tensor)->layout));
+        to += tess_tensor_desc_elements(tess_tensor_get_desc(tensor));
+    }
+    *bytes = total;
+    return all;
+}
+
+float *test_net_gradients(tess_net *net, size_t *bytes) {
+    return read_all(net, true, bytes);
+}
+
+float *test_net_values(tess_net *net, size_t *bytes) {
+    return read_all(net, false, bytes);
+}
