@@ -78,7 +78,6 @@ static void add_input(struct text_fields *fields, const struct checkpoint_save *
 tess_status checkpoint_write(const struct checkpoint_save *save, const char *path, bool optimizer,
                              tess_error *error) {
     struct text_fields fields = {0};
-    fields_add(&fields, "format", "tessera");
     add_settings(&fields, save->settings);
     add_state(&fields, save);
     add_input(&fields, save);
@@ -167,6 +166,7 @@ tess_status checkpoint_read_format(const struct safetensors *file, const char *p
     const char *classes = safetensors_metadata(file, "classes");
     const char *model = safetensors_metadata(file, "model");
     const char *name = safetensors_metadata(file, "data_name");
+    const char *hash = safetensors_metadata(file, "data_hash");
     const char *synthetic = safetensors_metadata(file, "synthetic");
     struct field_reader r = {file, true};
     bool good = true;
@@ -184,6 +184,7 @@ tess_status checkpoint_read_format(const struct safetensors *file, const char *p
                          path);
     snprintf(f.model, sizeof f.model, "%s", model ? model : "");
     snprintf(f.data_name, sizeof f.data_name, "%s", name ? name : "");
+    if (hash) f.data_hash = strtoull(hash, NULL, 16);
     f.synthetic = synthetic && !strcmp(synthetic, "1");
     read_class_names(safetensors_metadata(file, "class_names"), f.class_names);
     *out = f;

@@ -38,9 +38,11 @@ struct input_format {
     char class_names[64][32];      /* "" where there is none */
     char model[64], data_name[64]; /* "" if the file does not say */
     bool synthetic;
+    uint64_t data_hash; /* as in struct checkpoint_save; 0 if the file does not say */
 };
 
-/* Saves net to path, atomically: optimizer is for continuing. data_hash identifies the training images. */
+/* Saves net to path, atomically: optimizer is for continuing. data_hash: of the images that the training part was
+   taken from, validation images that were held back included. */
 struct checkpoint_save {
     tess_context *ctx;
     tess_net *net;

@@ -55,11 +55,10 @@ tess_status data_open(const char *spec, enum data_part part, tess_error *error,
     uint64_t seed = 1;
     tess_status status = read_fields(spec, spec + length, &count, &seed, error);
     if (status) return status;
-    /* Another stream for the other part: no image is in both. */
     struct dataset_options options = {
         .test_part = part == DATA_TEST,
         .count = count,
-        .seed = part == DATA_TEST ? seed ^ 0x9E3779B97F4A7C15u : seed,
+        .seed = seed,
     };
     return dataset_open(bare, &options, error, out);
 }
@@ -72,10 +71,12 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size) {
 }
 
 uint64_t data_hash(const struct dataset *data) {
-    const int32_t shape[] = {data->count, data->c, data->h, data->w, data->classes};
     size_t count = (size_t)data->count;
     size_t image = (size_t)data->c * (size_t)data->h * (size_t)data->w;
-    uint64_t hash = hash_bytes(0xCBF29CE484222325u, shape, sizeof shape);
+    uint64_t hash = 0xCBF29CE484222325u;
+    const int shape[] = {data->count, data->c, data->h, data->w, data->classes};
+    for (int i = 0; i < 5; i++)
+        hash = (hash ^ (uint64_t)shape[i]) * 0x100000001B3u;
     hash = hash_bytes(hash, data->labels, count * sizeof *data->labels);
     return hash_bytes(hash, data->pixels, count * image);
 }

@@ -11,6 +11,24 @@ static tess_status context_error(tess_context *ctx, tess_status status, tess_err
     return error_set(error, status, "%s", tess_context_last_error(ctx));
 }
 
+/* Memory for a batch of labels: the tensor's, or, in a network that has none, the host's. */
+static tess_status map_labels(tess_context *ctx, tess_tensor *labels, int batch, void **out,
+                              tess_error *error) {
+    if (labels) {
+        tess_status status = tess_tensor_map(labels, true, out);
+        return status ? context_error(ctx, status, error) : TESS_OK;
+    }
+    *out = malloc((size_t)batch * sizeof(int32_t));
+    if (*out) return TESS_OK;
+    return error_set(error, TESS_OUT_OF_HOST_MEMORY, "batch: no memory for labels; free some");
+}
+
+static tess_status unmap_labels(tess_tensor *labels, void *mapped) {
+    if (labels) return tess_tensor_unmap(labels, mapped);
+    free(mapped);
+    return TESS_OK;
+}
+
 tess_status batch_load(tess_context *ctx, tess_net *net, const struct batch_rows *rows,
                        tess_error *error) {
     tess_tensor *input = tess_net_input(net);
@@ -20,18 +38,14 @@ tess_status batch_load(tess_context *ctx, tess_net *net, const struct batch_rows
     void *images = NULL, *classes = NULL;
     tess_status status = tess_tensor_map(input, true, &images);
     if (status) return context_error(ctx, status, error);
-    if (labels && (status = tess_tensor_map(labels, true, &classes))) {
-        context_error(ctx, status, error);
-        tess_tensor_unmap(input, images);
-        return status;
+    status = map_labels(ctx, labels, shape.batch, &classes, error);
+    if (!status) {
+        status = dataset_batch(rows->data, rows->order, rows->first, rows->rows, &shape, error,
+                               images, classes);
+        tess_status unmapped = unmap_labels(labels, classes);
+        if (!status && unmapped) status = context_error(ctx, unmapped, error);
     }
-    status = dataset_batch(rows->data, rows->order, rows->first, rows->rows, &shape, error, images,
-                           classes);
     tess_status unmapped = tess_tensor_unmap(input, images);
-    if (labels) {
-        tess_status second = tess_tensor_unmap(labels, classes);
-        if (!unmapped) unmapped = second;
-    }
     if (!status && unmapped) status = context_error(ctx, unmapped, error);
     return status;
 }
@@ -81,7 +95,7 @@ tess_status evaluate(tess_context *ctx, tess_net *net, const struct dataset *dat
     tess_status status = TESS_OK;
     struct tally tally = {0};
     int *order = malloc((size_t)data->count * sizeof *order);
-    float *probabilities = malloc((size_t)batch * (size_t)classes * sizeof *probabilities);
+    float *probabilities = calloc((size_t)batch * (size_t)classes, sizeof *probabilities);
     if (!order || !probabilities) {
         status = error_set(error, TESS_OUT_OF_HOST_MEMORY,
                            "evaluation: no memory for %d labels; free some or use fewer images",

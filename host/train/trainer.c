@@ -24,6 +24,18 @@ static double now(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+/* OpenCL implementations compile kernels for good when they first run: that is to happen before any clock does. The gradients
+   are overwritten by the first step; weights and velocities stay. */
+static tess_status warm_up(const struct trainer *t, const int *order, tess_error *error) {
+    int count = t->train->count, batch = t->settings->batch;
+    struct batch_rows rows = {t->train, order, 0, count < batch ? count : batch};
+    tess_status status = batch_load(t->ctx, t->net, &rows, error);
+    if (status) return status;
+    status = tess_net_gradients(t->net, rows.rows, 0);
+    if (!status) status = tess_context_finish(t->ctx);
+    return status ? error_set(error, status, "%s", tess_context_last_error(t->ctx)) : TESS_OK;
+}
+
 static tess_status check_loss(const struct epoch *e, int step, float loss, tess_error *error) {
     if (isfinite(loss)) return TESS_OK;
     const struct train_settings *settings = e->trainer->settings;
@@ -170,7 +182,11 @@ tess_status trainer_run(const struct trainer *trainer, struct train_state *state
         return error_set(error, TESS_OUT_OF_HOST_MEMORY,
                          "training: no memory for the order of %d images; free some",
                          trainer->train->count);
-    if (state->epoch == 0) status = save(trainer, state, trainer->dir->last, true, error);
+    for (int i = 0; i < trainer->train->count; i++)
+        order[i] = i;
+    if (state->epoch < s->epochs) status = warm_up(trainer, order, error);
+    if (!status && state->epoch == 0)
+        status = save(trainer, state, trainer->dir->last, true, error);
     while (!status && !*stopped && state->epoch < s->epochs) {
         struct metrics metrics;
         dataset_shuffle(trainer->train->count, s->seed, (uint64_t)state->epoch, order);

@@ -30,7 +30,7 @@ struct trainer {
     tess_net *net;
     const struct train_settings *settings;
     const struct dataset *train, *val; /* val: NULL for none */
-    uint64_t data_hash;                /* data_hash(train) */
+    uint64_t data_hash;                /* as in struct checkpoint_save */
     const struct run_dir *dir;
     struct train_events events;
 };
