@@ -1,0 +1,197 @@
+#include "cli/args.h"
+
+#include "cli/cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_ARGS 32
+
+static bool starts_a_number(const char *text) {
+    if (*text == '-' || *text == '+') text++;
+    return isdigit((unsigned char)*text) || (*text == '.' && isdigit((unsigned char)text[1]));
+}
+
+bool parse_int(const char *text, int low, int high, int *out) {
+    char *end;
+    if (!starts_a_number(text)) return false;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (errno || *end || value < low || value > high) return false;
+    *out = (int)value;
+    return true;
+}
+
+bool parse_real(const char *text, double low, double high, double *out) {
+    char *end;
+    if (!starts_a_number(text) || strpbrk(text, "xX")) return false;
+    double value = strtod(text, &end);
+    if (*end || !isfinite(value) || !(value >= low && value <= high)) return false;
+    *out = value;
+    return true;
+}
+
+bool parse_u64(const char *text, uint64_t *out) {
+    char *end;
+    if (!isdigit((unsigned char)*text)) return false;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno || *end) return false;
+    *out = value;
+    return true;
+}
+
+/* Levenshtein distance, for words of at most 63 characters. */
+static size_t edit_distance(const char *a, const char *b) {
+    size_t row[64];
+    size_t width = strlen(b);
+    if (width >= 64) return 64;
+    for (size_t j = 0; j <= width; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= width; j++) {
+            size_t change = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            if (row[j] + 1 < change) change = row[j] + 1;
+            if (row[j - 1] + 1 < change) change = row[j - 1] + 1;
+            row[j] = change;
+        }
+    }
+    return row[width];
+}
+
+const char *nearest_name(const char *word, const char *const *names, size_t count) {
+    const char *best = NULL;
+    size_t best_distance = strlen(word) / 2 + 1;
+    for (size_t i = 0; i < count; i++) {
+        size_t distance = edit_distance(word, names[i]);
+        if (distance < best_distance) {
+            best = names[i];
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+static size_t table_size(const struct arg_table *table) {
+    size_t count = 0;
+    while (table->list[count].name)
+        count++;
+    return count;
+}
+
+void args_help(const struct arg_table *table) {
+    const char *space = *table->command ? " " : "";
+    printf("usage: tessera%s%s %s\n%s\n\noptions:\n", space, table->command, table->usage,
+           table->about);
+    for (const struct arg *arg = table->list; arg->name; arg++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", arg->name, arg->value ? " " : "",
+                 arg->value ? arg->value : "");
+        printf("  %-22s %s\n", left, arg->help);
+    }
+    printf("  %-22s %s\n", "--help", "this text");
+}
+
+static int bad_value(const struct arg *arg, const char *text) {
+    const char *kind = arg->type == ARG_REAL ? "number" : "whole number";
+    if (arg->type == ARG_U64 || (arg->low == 0 && arg->high == 0))
+        return cli_usage("--%s: '%s' is not a %s; give %s", arg->name, text, kind,
+                         arg->type == ARG_U64 ? "one from 0 on" : "one");
+    return cli_usage("--%s: '%s' is not a %s in range; give one from %.12g to %.12g", arg->name,
+                     text, kind, arg->low, arg->high);
+}
+
+static int take_value(struct arg *arg, const char *text) {
+    bool good = true;
+    bool any = arg->low == 0 && arg->high == 0;
+    switch (arg->type) {
+    case ARG_FLAG:
+        *(bool *)arg->out = true;
+        break;
+    case ARG_TEXT:
+        if (!*text) return cli_usage("--%s: empty; give %s", arg->name, arg->value);
+        *(const char **)arg->out = text;
+        break;
+    case ARG_INT:
+        good = any ? parse_int(text, -2147483647, 2147483647, arg->out)
+                   : parse_int(text, (int)arg->low, (int)arg->high, arg->out);
+        break;
+    case ARG_REAL:
+        good = any ? parse_real(text, -INFINITY, INFINITY, arg->out)
+                   : parse_real(text, arg->low, arg->high, arg->out);
+        break;
+    case ARG_U64:
+        good = parse_u64(text, arg->out);
+        break;
+    }
+    if (!good) return bad_value(arg, text);
+    arg->given = true;
+    return ARGS_CONTINUE;
+}
+
+/* getopt_long has refused argv[optind - 1]. */
+static int refuse(const struct arg_table *table, const char *word) {
+    const char *names[MAX_ARGS + 1];
+    size_t count = 0;
+    for (const struct arg *arg = table->list; arg->name; arg++)
+        names[count++] = arg->name;
+    names[count++] = "help";
+    char bare[64];
+    const char *start = word + strspn(word, "-");
+    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(start, "="), start);
+    for (struct arg *arg = table->list; arg->name; arg++)
+        if (arg->type == ARG_FLAG && !strcmp(bare, arg->name))
+            return cli_usage("--%s: takes no value; give it alone", bare);
+    const char *near = nearest_name(bare, names, count);
+    const char *space = *table->command ? " " : "";
+    if (near)
+        return cli_usage("%s: unknown or ambiguous option%s%s; did you mean --%s?", word,
+                         *table->command ? " of " : "", table->command, near);
+    return cli_usage("%s: unknown or ambiguous option%s%s; see 'tessera%s%s --help'", word,
+                     *table->command ? " of " : "", table->command, space, table->command);
+}
+
+static int check_words(const struct arg_table *table, int count, char **words) {
+    if (count < table->min_words)
+        return cli_usage("%s: an argument is missing; usage: tessera %s %s", table->command,
+                         table->command, table->usage);
+    if (!table->stop_at_word && count > table->max_words)
+        return cli_usage("%s: '%s' is one argument too many; usage: tessera %s %s", table->command,
+                         words[table->max_words], table->command, table->usage);
+    return ARGS_CONTINUE;
+}
+
+int args_parse(struct arg_table *table, int argc, char **argv, int *words) {
+    struct option options[MAX_ARGS + 2] = {0};
+    size_t count = table_size(table);
+    for (size_t i = 0; i < count; i++)
+        options[i] = (struct option){table->list[i].name, table->list[i].type != ARG_FLAG, NULL,
+                                     (int)(256 + i)};
+    options[count] = (struct option){"help", no_argument, NULL, 'h'};
+    optind = 0; /* glibc: start afresh */
+    opterr = 0;
+    for (;;) {
+        int code = getopt_long(argc, argv, table->stop_at_word ? "+:h" : ":h", options, NULL);
+        if (code == -1) break;
+        if (code == 'h') {
+            args_help(table);
+            return EXIT_DONE;
+        }
+        if (code == ':')
+            return cli_usage("%s: a value is missing; write '%s VALUE'", argv[optind - 1],
+                             argv[optind - 1]);
+        if (code < 256) return refuse(table, argv[optind - 1]);
+        int status = take_value(&table->list[code - 256], optarg);
+        if (status != ARGS_CONTINUE) return status;
+    }
+    *words = optind;
+    return check_words(table, argc - optind, argv + optind);
+}

@@ -1,0 +1,145 @@
+/* tessera plan: what the planner chooses for each convolution and pass, and why. */
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { PASS_COUNT = 3 };
+static const char *const pass_names[PASS_COUNT] = {"fwd", "bwd_data", "bwd_weights"};
+
+/* Comma-separated names -> a flag for each pass; false on an unknown or empty name. */
+static bool parse_passes(const char *text, bool wanted[PASS_COUNT]) {
+    memset(wanted, 0, PASS_COUNT * sizeof *wanted);
+    while (true) {
+        size_t length = strcspn(text, ",");
+        int found = -1;
+        for (int i = 0; i < PASS_COUNT; i++)
+            if (strlen(pass_names[i]) == length && !strncmp(text, pass_names[i], length)) found = i;
+        if (found < 0) return false;
+        wanted[found] = true;
+        if (!text[length]) return true;
+        text += length + 1;
+    }
+}
+
+static int print_plan(const char *layer, const tess_conv_desc *desc, tess_conv_pass pass,
+                      const tess_conv_info *info, bool json) {
+    char key[TESS_CONV_KEY_SIZE], workspace[CLI_COUNT_SIZE];
+    tess_conv_desc_key(desc, key);
+    if (json)
+        return cli_print_json(
+            json_pack("{s:s?, s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "layer", layer, "problem", key,
+                      "pass", pass_names[pass], "algo", info->algo, "config", info->config, "tier",
+                      info->tier, "workspace", (json_int_t)info->workspace, "why", info->why));
+    printf("%s%s%s  %s\n", layer ? layer : "", layer ? "  " : "", key, pass_names[pass]);
+    printf("    %s, workspace %s, chosen by: %s\n", info->config,
+           cli_bytes((double)info->workspace, workspace), info->tier);
+    printf("    %s\n", info->why);
+    return EXIT_DONE;
+}
+
+static int plan_problem(tess_context *ctx, const tess_conv_desc *desc,
+                        const bool wanted[PASS_COUNT], bool json) {
+    int status = EXIT_DONE;
+    for (int pass = 0; !status && pass < PASS_COUNT; pass++) {
+        if (!wanted[pass]) continue;
+        tess_conv_options options = {.pass = (tess_conv_pass)pass};
+        tess_conv_plan *plan = NULL;
+        if (tess_conv_plan_create(ctx, desc, &options, &plan))
+            return cli_fail("%s", tess_context_last_error(ctx));
+        tess_conv_info info = tess_conv_plan_info(plan);
+        status = print_plan(NULL, desc, (tess_conv_pass)pass, &info, json);
+        tess_conv_plan_destroy(plan);
+    }
+    return status;
+}
+
+static int plan_network(tess_context *ctx, const tess_graph *graph, int batch,
+                        const bool wanted[PASS_COUNT], bool json) {
+    tess_net_options options = {.batch = batch, .training = true};
+    tess_net *net = NULL;
+    if (tess_net_create(ctx, graph, &options, &net))
+        return cli_fail("%s", tess_context_last_error(ctx));
+    int status = EXIT_DONE;
+    for (int i = 0; !status; i++) {
+        tess_net_plan_info plan = tess_net_plan(net, i);
+        if (!plan.layer) break;
+        if (wanted[plan.pass])
+            status = print_plan(plan.layer, &plan.desc, plan.pass, &plan.info, json);
+    }
+    tess_net_destroy(net);
+    return status;
+}
+
+struct request {
+    const char *model, *problem; /* one of them is NULL */
+    int batch;                   /* 0: the default */
+    bool wanted[PASS_COUNT];
+    bool json;
+};
+
+static int plan(const struct cli *cli, const struct request *request) {
+    tess_error error = {0};
+    tess_context *ctx = NULL;
+    tess_graph *graph = NULL;
+    tess_conv_desc desc = {0};
+    int status = EXIT_FAILED;
+    if (request->problem) {
+        if (tess_conv_desc_parse(request->problem, &error, &desc))
+            return cli_fail("%s", error.text);
+        if (request->batch) desc.n = request->batch;
+    } else if (tess_zoo_build(request->model, NULL, &error, &graph)) {
+        return cli_fail("%s", error.text);
+    }
+    if (cli_context(cli, &error, &ctx))
+        cli_fail("%s", error.text);
+    else if (request->problem)
+        status = plan_problem(ctx, &desc, request->wanted, request->json);
+    else
+        status = plan_network(ctx, graph, request->batch ? request->batch : 64, request->wanted,
+                              request->json);
+    tess_context_destroy(ctx);
+    tess_graph_destroy(graph);
+    return status;
+}
+
+int cmd_plan(const struct cli *cli, int argc, char **argv) {
+    struct request request = {0};
+    const char *passes = "fwd,bwd_data,bwd_weights";
+    struct arg list[] = {
+        {"problem", ARG_TEXT, &request.problem, "KEY", "plan this convolution instead of a network",
+         0, 0, false},
+        {"batch", ARG_INT, &request.batch, "N", "images a batch (64, or n of the key)", 1, 1 << 20,
+         false},
+        {"pass", ARG_TEXT, &passes, "LIST", "any of fwd,bwd_data,bwd_weights (all)", 0, 0, false},
+        {"json", ARG_FLAG, &request.json, NULL, "JSON Lines, one plan a line", 0, 0, false},
+        {0},
+    };
+    struct arg_table table = {
+        .command = "plan",
+        .usage = "MODEL|--problem KEY [--batch N] [--pass LIST] [--json]",
+        .about = "Which algorithm and configuration each convolution and pass gets on this device, "
+                 "with its workspace,\nwho chose it, and why.",
+        .list = list,
+        .max_words = 1,
+    };
+    int words;
+    int status = args_parse(&table, argc, argv, &words);
+    if (status != ARGS_CONTINUE) return status;
+    if (words < argc) request.model = argv[words];
+    if (!request.model == !request.problem)
+        return cli_usage("plan: %s; give a MODEL or --problem KEY",
+                         request.model ? "MODEL and --problem exclude each other"
+                                       : "nothing to plan");
+    if (!parse_passes(passes, request.wanted))
+        return cli_usage("--pass: '%s' is not a list of passes; give any of "
+                         "fwd,bwd_data,bwd_weights",
+                         passes);
+    if (request.model && model_is_key(request.model)) {
+        request.problem = request.model;
+        request.model = NULL;
+    }
+    return plan(cli, &request);
+}

@@ -1,0 +1,85 @@
+#include "cli/model.h"
+
+#include "cli/args.h"
+#include "core/status.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+bool model_is_key(const char *model) {
+    return model[0] == 'n' && isdigit((unsigned char)model[1]);
+}
+
+bool parse_shape(const char *text, struct image_shape *out) {
+    struct image_shape shape;
+    char junk;
+    if (strspn(text, "0123456789x") != strlen(text)) return false;
+    if (sscanf(text, "%6dx%6dx%6d%c", &shape.c, &shape.h, &shape.w, &junk) != 3) return false;
+    if (shape.c < 1 || shape.h < 1 || shape.w < 1) return false;
+    *out = shape;
+    return true;
+}
+
+static tess_status key_build(const char *key, int *batch, tess_error *error, tess_graph **out) {
+    tess_conv_desc d;
+    tess_graph *graph = NULL;
+    tess_status status = tess_conv_desc_parse(key, error, &d);
+    if (status) return status;
+    status = tess_graph_create(key, error, &graph);
+    if (status) return status;
+    tess_conv_layer layer = {
+        .name = "conv",
+        .filters = d.k,
+        .kernel_h = d.r,
+        .kernel_w = d.s,
+        .stride_h = d.stride_h,
+        .stride_w = d.stride_w,
+        .pad_top = d.pad_top,
+        .pad_bottom = d.pad_bottom,
+        .pad_left = d.pad_left,
+        .pad_right = d.pad_right,
+        .dilation_h = d.dilation_h,
+        .dilation_w = d.dilation_w,
+        .groups = d.groups,
+    };
+    tess_node input = tess_graph_input(graph, d.c, d.h, d.w);
+    if (tess_graph_conv(graph, input, &layer) == TESS_NODE_NONE) {
+        status = tess_graph_check(graph, error);
+        tess_graph_destroy(graph);
+        return status ? status
+                      : error_set(error, TESS_INTERNAL, "%s: no graph and no reason; report this",
+                                  key);
+    }
+    if (batch) *batch = d.n;
+    *out = graph;
+    return TESS_OK;
+}
+
+tess_status model_build(const char *model, const tess_zoo_options *options, int *batch,
+                        tess_error *error, tess_graph **out) {
+    if (model_is_key(model)) return key_build(model, batch, error, out);
+    return tess_zoo_build(model, options, error, out);
+}
+
+struct image_shape model_input(const tess_graph *graph) {
+    tess_layer_info input = tess_graph_layer_info(graph, 0);
+    return (struct image_shape){input.c, input.h, input.w};
+}
+
+tess_status model_for_data(const char *model, const struct dataset *data, tess_error *error,
+                           tess_graph **out) {
+    tess_graph *own = NULL;
+    tess_status status = tess_zoo_build(model, NULL, error, &own);
+    if (status) return status;
+    struct image_shape input = model_input(own);
+    tess_graph_destroy(own);
+    bool holds_image = input.h >= data->h && input.w >= data->w;
+    tess_zoo_options options = {
+        .c = data->c,
+        .h = holds_image ? input.h : data->h,
+        .w = holds_image ? input.w : data->w,
+        .classes = data->classes,
+    };
+    return tess_zoo_build(model, &options, error, out);
+}

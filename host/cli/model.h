@@ -1,0 +1,31 @@
+/* MODEL of the command line -> a graph. */
+#ifndef TESSERA_CLI_MODEL_H
+#define TESSERA_CLI_MODEL_H
+
+#include "tessera.h"
+#include "train/dataset.h"
+
+/* Channels, height and width of an image or of a network's input. */
+struct image_shape {
+    int c, h, w;
+};
+
+/* A zoo name, or a convolution problem key, which becomes a network of that one layer (without softmax: it can be
+   summarised, not trained). options is for zoo names. *batch, if not NULL, becomes the key's n and stays
+   otherwise. The caller destroys *out. */
+tess_status model_build(const char *model, const tess_zoo_options *options, int *batch,
+                        tess_error *error, tess_graph **out);
+
+bool model_is_key(const char *model);
+
+struct image_shape model_input(const tess_graph *graph);
+
+/* The zoo network fitted to a data set: its classes and channels; its height and width unless the network's own
+   input is at least as large, in which case images are centred in it. */
+tess_status model_for_data(const char *model, const struct dataset *data, tess_error *error,
+                           tess_graph **out);
+
+/* "3x32x32" */
+bool parse_shape(const char *text, struct image_shape *out);
+
+#endif

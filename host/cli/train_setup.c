@@ -1,0 +1,206 @@
+#include "cli/train_setup.h"
+
+#include "cli/model.h"
+#include "net/file_error.h"
+#include "train/data_spec.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool parse_lr_step(const char *text, struct schedule *schedule) {
+    char steps[16];
+    const char *colon = strchr(text, ':');
+    size_t length = colon ? (size_t)(colon - text) : 0;
+    if (length == 0 || length >= sizeof steps) return false;
+    memcpy(steps, text, length);
+    steps[length] = '\0';
+    return parse_int(steps, 1, 1000000, &schedule->step) &&
+           parse_real(colon + 1, 1e-9, 1e9, &schedule->factor);
+}
+
+static bool same_text(const char *a, const char *b) {
+    return a && b && !strcmp(a, b);
+}
+
+/* The first option that was given and differs from the checkpoint; NULL if none. */
+static const char *contradiction(const struct arg *list, const struct train_settings *given,
+                                 const struct train_settings *stored) {
+    const struct {
+        const char *name;
+        bool differs;
+    } checks[] = {
+        {"val", !same_text(given->val, stored->val)},
+        {"val-last", given->val_last != stored->val_last},
+        {"batch", given->batch != stored->batch},
+        {"lr", given->schedule.lr != stored->schedule.lr},
+        {"lr-step", given->schedule.step != stored->schedule.step ||
+                        given->schedule.factor != stored->schedule.factor},
+        {"momentum", given->momentum != stored->momentum},
+        {"weight-decay", given->weight_decay != stored->weight_decay},
+        {"nesterov", given->nesterov != stored->nesterov},
+        {"seed", given->seed != stored->seed},
+    };
+    for (const struct arg *arg = list; arg->name; arg++)
+        for (size_t i = 0; arg->given && i < sizeof checks / sizeof *checks; i++)
+            if (!strcmp(arg->name, checks[i].name) && checks[i].differs) return arg->name;
+    return NULL;
+}
+
+static bool is_given(const struct arg *list, const char *name) {
+    while (list->name && strcmp(list->name, name) != 0)
+        list++;
+    return list->name && list->given;
+}
+
+static int settle_resume(const struct train_request *request, const struct arg *list,
+                         struct train_session *session) {
+    const struct train_settings *given = &request->settings;
+    struct train_settings *settings = &session->settings;
+    tess_error error = {0};
+    char path[4200];
+    snprintf(session->folder, sizeof session->folder, "%s", request->resume);
+    snprintf(path, sizeof path, "%s/last.safetensors", session->folder);
+    if (request->out && strcmp(request->out, request->resume) != 0)
+        return cli_usage("--out: --resume continues in %s; leave --out away", request->resume);
+    if (access(path, F_OK)) {
+        error_file(&error, errno, path, "read");
+        return cli_fail("%s", error.text);
+    }
+    /* The lock comes first, so that no other training moves on after this one has read. */
+    if (run_dir_open(session->folder, &error, &session->dir) ||
+        safetensors_read(path, &error, &session->stored) ||
+        checkpoint_read_run(session->stored, path, &error, settings, &session->state,
+                            &session->data_hash))
+        return cli_fail("%s", error.text);
+    if (given->model && strcmp(given->model, settings->model) != 0)
+        return cli_usage("%s: the training in %s is of %s; leave the model away", given->model,
+                         request->resume, settings->model);
+    const char *name = contradiction(list, given, settings);
+    if (name)
+        return cli_usage("--%s: contradicts the training in %s, which goes on with what it was "
+                         "started with; leave --%s away",
+                         name, request->resume, name);
+    if (is_given(list, "epochs")) settings->epochs = given->epochs;
+    if (settings->epochs < session->state.epoch)
+        return cli_usage("--epochs: %d epochs are done already; give more than that",
+                         session->state.epoch);
+    return ARGS_CONTINUE;
+}
+
+int train_settle(const struct train_request *request, const struct arg *list,
+                 struct train_session *session) {
+    struct train_request r = *request;
+    if (r.lr_step && !parse_lr_step(r.lr_step, &r.settings.schedule))
+        return cli_usage("--lr-step: '%s' is not N:FACTOR; write e.g. 3:0.5 (every 3 epochs, "
+                         "times 0.5)",
+                         r.lr_step);
+    if (r.settings.val && r.settings.val_last)
+        return cli_usage("--val-last: excludes --val; give one of them");
+    if (r.resume) return settle_resume(&r, list, session);
+    if (!r.settings.model) return cli_usage("train: no MODEL; name one, e.g. lenet5-relu");
+    if (!r.settings.data)
+        return cli_usage("train: no --data; give one, e.g. --data mnist:DIR or --data "
+                         "synthetic:digits");
+    session->settings = r.settings;
+    if (r.out)
+        snprintf(session->folder, sizeof session->folder, "%s", r.out);
+    else
+        snprintf(session->folder, sizeof session->folder, "tessera-out/%s", r.settings.model);
+    return ARGS_CONTINUE;
+}
+
+static tess_status check_validation(const struct train_session *s, tess_error *error) {
+    const struct dataset *train = s->train, *val = s->val;
+    if (val->c != train->c || val->h != train->h || val->w != train->w ||
+        val->classes != train->classes)
+        return error_set(error, TESS_INVALID_SHAPE,
+                         "--val: images of %dx%dx%d in %d classes, but --data has %dx%dx%d in %d; "
+                         "give data of the same kind",
+                         val->c, val->h, val->w, val->classes, train->c, train->h, train->w,
+                         train->classes);
+    size_t bytes = (size_t)train->count * (size_t)(train->c * train->h * train->w);
+    if (val->count == train->count && !memcmp(val->pixels, train->pixels, bytes))
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "--val: these are the same images as --data; hold some back with "
+                         "--val-last N");
+    return TESS_OK;
+}
+
+static tess_status open_validation(struct train_session *s, tess_error *error) {
+    const char *spec = s->settings.val;
+    if (s->settings.val_last) {
+        s->val_note = "the last ones of the same files";
+        return dataset_split_last(s->train, s->settings.val_last, error, &s->val);
+    }
+    s->val_note = "--val";
+    if (!spec && data_spec_is_synthetic(s->settings.data)) {
+        spec = s->settings.data;
+        s->val_note = "generated from another seed";
+    }
+    if (!spec) return TESS_OK;
+    tess_status status = data_open(spec, DATA_TEST, error, &s->val);
+    if (!status) status = check_validation(s, error);
+    if (status) return status;
+    memcpy(s->val->mean, s->train->mean, sizeof s->val->mean);
+    memcpy(s->val->std, s->train->std, sizeof s->val->std);
+    return TESS_OK;
+}
+
+static tess_status open_data(const char *spec, bool resume, struct train_session *s,
+                             tess_error *error) {
+    tess_status status = data_open(spec, DATA_TRAIN, error, &s->train);
+    if (status) return status;
+    uint64_t hash = data_hash(s->train);
+    if (resume && hash != s->data_hash)
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "%s: these are not the images that the training was started with; give "
+                         "the same ones",
+                         spec);
+    s->data_hash = hash;
+    return open_validation(s, error);
+}
+
+static tess_status open_network(const struct cli *cli, bool resume, struct train_session *s,
+                                tess_error *error) {
+    tess_status status = model_for_data(s->settings.model, s->train, error, &s->graph);
+    if (!status) status = cli_context(cli, error, &s->ctx);
+    if (status) return status;
+    tess_net_options options = {
+        .batch = s->settings.batch, .training = true, .seed = s->settings.seed};
+    char path[4200];
+    snprintf(path, sizeof path, "%s/last.safetensors", s->folder);
+    status = tess_net_create(s->ctx, s->graph, &options, &s->net);
+    if (!status)
+        status =
+            resume ? tess_net_load(s->net, path, true) : tess_net_init(s->net, s->settings.seed);
+    if (status) return error_set(error, status, "%s", tess_context_last_error(s->ctx));
+    return TESS_OK;
+}
+
+static tess_status open_folder(bool resume, struct train_session *s, tess_error *error) {
+    if (resume) return metrics_keep(s->dir.metrics, s->state.epoch, error);
+    tess_status status = run_dir_open(s->folder, error, &s->dir);
+    if (status) return status;
+    return run_dir_clear(&s->dir, s->folder, error, s->moved);
+}
+
+int train_prepare(const struct cli *cli, bool resume, const char *data,
+                  struct train_session *session) {
+    tess_error error = {0};
+    if (open_data(data ? data : session->settings.data, resume, session, &error) ||
+        open_network(cli, resume, session, &error) || open_folder(resume, session, &error))
+        return cli_fail("%s", error.text);
+    return EXIT_DONE;
+}
+
+void train_session_end(struct train_session *session) {
+    run_dir_close(&session->dir);
+    tess_net_destroy(session->net);
+    tess_graph_destroy(session->graph);
+    tess_context_destroy(session->ctx);
+    dataset_destroy(session->val);
+    dataset_destroy(session->train);
+    safetensors_destroy(session->stored);
+}
