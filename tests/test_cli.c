@@ -1,0 +1,193 @@
+/* The command `tessera`, run as a user would: wrong usage, exit statuses, devices, summary, plan. */
+#include "support/program.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Wrong usage: status 2, one line that names the thing, nothing on standard output. */
+static void check_usage(const char *const *args, const char *text) {
+    struct program_result result = program_run(args);
+    assert_string_equal(result.out, "");
+    assert_program(result, 2, text);
+}
+
+#define USAGE(text, ...) check_usage((const char *const[]){__VA_ARGS__, NULL}, text)
+
+static void test_usage(void **state) {
+    (void)state;
+    check_usage((const char *const[]){NULL}, "no command");
+    USAGE("did you mean 'devices'", "devcies");
+    USAGE("no such command", "tune");
+    USAGE("no such command", "db");
+    USAGE("did you mean --device", "--devise", "cpu", "devices");
+    USAGE("--db", "--db", "x.db", "devices");
+    USAGE("no level", "--log", "loud", "devices");
+    USAGE("a value is missing", "--device");
+    USAGE("one argument too many", "devices", "x");
+    USAGE("did you mean --json", "devices", "--jsno");
+    USAGE("argument is missing", "summary");
+    USAGE("CxHxW", "summary", "lenet5", "--input", "3x32");
+    USAGE("CxHxW", "summary", "lenet5", "--input", "3x32x32x");
+    USAGE("CxHxW", "summary", "lenet5", "--input", "0x32x32");
+    USAGE("--batch", "summary", "lenet5", "--batch", "0");
+    USAGE("nothing to plan", "plan");
+    USAGE("exclude", "plan", "lenet5", "--problem", "n1c3h8w8k1r3s3");
+    USAGE("fwd,bwd_data", "plan", "lenet5", "--pass", "forward");
+    USAGE("fwd,bwd_data", "plan", "lenet5", "--pass", "fwd,");
+    USAGE("no --weights", "eval", "lenet5");
+    USAGE("no --data", "eval", "lenet5", "--weights", "x");
+    USAGE("argument is missing", "predict", "lenet5", "--weights", "x");
+    USAGE("no --weights", "predict", "lenet5", "x.png");
+    USAGE("--top", "predict", "lenet5", "x.png", "--weights", "x", "--top", "0");
+}
+
+static void test_train_usage(void **state) {
+    (void)state;
+    USAGE("no MODEL", "train");
+    USAGE("no --data", "train", "lenet5");
+    USAGE("too many", "train", "lenet5", "lenet5");
+    USAGE("did you mean --epochs", "train", "lenet5", "--epohcs", "3");
+    USAGE("1 to 1000000", "train", "lenet5", "--epochs", "0");
+    USAGE("'3x'", "train", "lenet5", "--epochs", "3x");
+    USAGE("' 3'", "train", "lenet5", "--epochs", " 3");
+    USAGE("99999999999", "train", "lenet5", "--epochs", "99999999999");
+    USAGE("--lr", "train", "lenet5", "--lr", "-1");
+    USAGE("--lr", "train", "lenet5", "--lr", "nan");
+    USAGE("--lr", "train", "lenet5", "--lr", "0x1p3");
+    USAGE("--lr", "train", "lenet5", "--lr", "");
+    USAGE("N:FACTOR", "train", "lenet5", "--data", "synthetic:digits", "--lr-step", "3");
+    USAGE("N:FACTOR", "train", "lenet5", "--data", "synthetic:digits", "--lr-step", "0:0.5");
+    USAGE("--momentum", "train", "lenet5", "--momentum", "1");
+    USAGE("--seed", "train", "lenet5", "--seed", "-1");
+    USAGE("--val-last", "train", "lenet5", "--data", "x", "--val", "y", "--val-last", "3");
+    USAGE("takes no value", "train", "lenet5", "--nesterov=1");
+}
+
+static void test_help(void **state) {
+    (void)state;
+    assert_program(RUN("--help"), 0, "commands");
+    static const char *const commands[] = {"devices", "summary", "train",
+                                           "eval",    "predict", "plan"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        assert_program(RUN(commands[i], "--help"), 0, "usage: tessera ");
+}
+
+/* The line of JSON Lines text that has key equal to value, a new reference; every line must be JSON. */
+static json_t *find_line(const char *text, const char *key, const char *value) {
+    json_t *found = NULL;
+    for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
+        json_t *line = json_loadb(text, (size_t)(end - text), 0, NULL);
+        assert_non_null(line);
+        const char *got = json_string_value(json_object_get(line, key));
+        if (!found && got && strcmp(got, value) == 0)
+            found = line;
+        else
+            json_decref(line);
+    }
+    assert_string_equal(text, "");
+    return found;
+}
+
+static json_int_t number(const json_t *line, const char *key) {
+    return json_integer_value(json_object_get(line, key));
+}
+
+static void test_devices(void **state) {
+    (void)state;
+    assert_program(RUN("devices"), 0, "* ");
+    struct program_result result = RUN("devices", "--json");
+    assert_int_equal(result.status, 0);
+    json_t *line = find_line(result.out, "type", "CPU");
+    assert_non_null(line);
+    assert_true(number(line, "compute_units") > 0);
+    assert_true(number(line, "global_memory") > 0);
+    json_decref(line);
+    program_free(&result);
+    assert_program(RUN("--device", "no such thing", "devices"), 1, "no such thing");
+    assert_program(RUN("--device", "99:0", "devices"), 1, "99:0");
+}
+
+static void check_layer(const char *key, int parameters, int neurons, int k, int p, int q) {
+    struct program_result result = RUN("summary", key, "--json");
+    assert_int_equal(result.status, 0);
+    json_t *line = find_line(result.out, "kind", "conv");
+    assert_non_null(line);
+    assert_int_equal(number(line, "parameters"), parameters);
+    assert_int_equal(number(line, "neurons"), neurons);
+    const json_t *shape = json_object_get(line, "output_chw");
+    assert_int_equal(json_integer_value(json_array_get(shape, 0)), k);
+    assert_int_equal(json_integer_value(json_array_get(shape, 1)), p);
+    assert_int_equal(json_integer_value(json_array_get(shape, 2)), q);
+    json_decref(line);
+    program_free(&result);
+}
+
+/* A 3x3x3 filter on 8x8x3; ten 3x3x6 filters; the first layer of AlexNet. */
+static void test_lecture_numbers(void **state) {
+    (void)state;
+    check_layer("n1c3h8w8k1r3s3", 28, 36, 1, 6, 6);
+    check_layer("n1c6h8w8k10r3s3", 550, 360, 10, 6, 6);
+    check_layer("n1c3h227w227k96r11s11u4v4", 34944, 290400, 96, 55, 55);
+    assert_program(RUN("summary", "n1c3h227w227k96r11s11u4v4"), 0, "55x55x96");
+    assert_program(RUN("summary", "n1c3h227w227k96r11s11u4v4"), 0, "34,944");
+    assert_program(RUN("summary", "n1c3h227w227k96r11s11u4v4"), 0, "290,400");
+}
+
+static void test_summary(void **state) {
+    (void)state;
+    struct program_result result = RUN("summary", "lenet5", "--batch", "64", "--json");
+    assert_int_equal(result.status, 0);
+    json_t *line = find_line(result.out, "model", "lenet5");
+    assert_non_null(line);
+    assert_int_equal(number(line, "batch"), 64);
+    assert_true(number(line, "parameters") > 60000);
+    assert_int_equal(number(line, "bytes_parameters"), 4 * number(line, "parameters"));
+    json_decref(line);
+    program_free(&result);
+    assert_program(RUN("summary", "convnetjs-cifar10", "--input", "1x28x28"), 0, "28x28x1");
+    assert_program(RUN("summary", "lenet6"), 1, "lenet5");
+    assert_program(RUN("summary", "n1c3h8"), 1, "n1c3h8");
+    assert_program(RUN("summary", "n1c3h8w8k1r9s9"), 1, "r9s9");
+    assert_program(RUN("summary", "lenet5", "--input", "1x4x4"), 1, NULL);
+}
+
+static void test_plan(void **state) {
+    (void)state;
+    struct program_result result = RUN("plan", "--problem", "n2c3h8w8k4r3s3", "--json");
+    assert_int_equal(result.status, 0);
+    static const char *const passes[] = {"fwd", "bwd_data", "bwd_weights"};
+    for (int i = 0; i < 3; i++) {
+        json_t *line = find_line(result.out, "pass", passes[i]);
+        assert_non_null(line);
+        assert_true(json_is_string(json_object_get(line, "algo")));
+        assert_true(json_is_string(json_object_get(line, "tier")));
+        assert_non_null(strstr(json_string_value(json_object_get(line, "problem")), "n2c3h8w8k4"));
+        json_decref(line);
+    }
+    program_free(&result);
+    result = RUN("plan", "lenet5-relu", "--batch", "4", "--pass", "fwd", "--json");
+    assert_int_equal(result.status, 0);
+    json_t *line = find_line(result.out, "pass", "fwd");
+    assert_non_null(line);
+    assert_true(json_is_string(json_object_get(line, "layer")));
+    assert_non_null(strstr(json_string_value(json_object_get(line, "problem")), "n4c1"));
+    assert_null(find_line(result.out, "pass", "bwd_data"));
+    json_decref(line);
+    program_free(&result);
+    assert_program(RUN("plan", "lenet6"), 1, "lenet5");
+    assert_program(RUN("plan", "--problem", "n1c3h8w8k1r9s9"), 1, "r9s9");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_train_usage),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_lecture_numbers),
+        cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_plan),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

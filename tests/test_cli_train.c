@@ -1,0 +1,311 @@
+/* Training, evaluation and prediction through the program: repeatability, kill and resume, damaged files. */
+#include "support/folder.h"
+#include "support/program.h"
+
+#include <jansson.h>
+#include <png.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DATA "synthetic:digits,count=300,seed=5"
+
+/* Three short epochs, the last batch of each not full. */
+static const char *const train[] = {"train", "lenet5-relu", "--data",    DATA,      "--val-last",
+                                    "60",    "--epochs",    "3",         "--batch", "32",
+                                    "--lr",  "0.05",        "--lr-step", "1:0.7",   "--momentum",
+                                    "0.9",   "--nesterov",  "--seed",    "3",       "--out"};
+enum { TRAIN_ARGS = sizeof train / sizeof *train };
+
+static struct program_result run_train(const char *out, int signal, int after_ms) {
+    const char *args[TRAIN_ARGS + 2] = {0};
+    memcpy(args, train, sizeof train);
+    args[TRAIN_ARGS] = out;
+    return program_run_signal(args, signal, after_ms);
+}
+
+static void assert_same_file(const char *a, const char *b, const char *name) {
+    char path[FOLDER_PATH_SIZE];
+    size_t size_a, size_b;
+    unsigned char *bytes_a = bytes_read(folder_path(a, name, path), &size_a);
+    unsigned char *bytes_b = bytes_read(folder_path(b, name, path), &size_b);
+    assert_int_equal(size_a, size_b);
+    check_same_bytes(bytes_a, bytes_b, size_a, name);
+    free(bytes_a);
+    free(bytes_b);
+}
+
+static int count_lines(const char *folder) {
+    char path[FOLDER_PATH_SIZE];
+    size_t size;
+    unsigned char *text = bytes_read(folder_path(folder, "metrics.jsonl", path), &size);
+    int lines = 0;
+    for (size_t i = 0; i < size; i++)
+        lines += text[i] == '\n';
+    assert_true(size == 0 || text[size - 1] == '\n');
+    free(text);
+    return lines;
+}
+
+/* metrics.jsonl without what the clock decides. */
+static void assert_same_metrics(const char *a, const char *b) {
+    char path_a[FOLDER_PATH_SIZE], path_b[FOLDER_PATH_SIZE];
+    FILE *file_a = fopen(folder_path(a, "metrics.jsonl", path_a), "r");
+    FILE *file_b = fopen(folder_path(b, "metrics.jsonl", path_b), "r");
+    assert_non_null(file_a);
+    assert_non_null(file_b);
+    json_t *line_a;
+    while ((line_a = json_loadf(file_a, JSON_DISABLE_EOF_CHECK, NULL))) {
+        json_t *line_b = json_loadf(file_b, JSON_DISABLE_EOF_CHECK, NULL);
+        assert_non_null(line_b);
+        json_object_del(line_a, "seconds");
+        json_object_del(line_b, "seconds");
+        json_object_del(line_a, "images_per_s");
+        json_object_del(line_b, "images_per_s");
+        assert_true(json_equal(line_a, line_b));
+        json_decref(line_a);
+        json_decref(line_b);
+    }
+    fclose(file_a);
+    fclose(file_b);
+}
+
+/* What the tests share: a folder, and in it "whole", a training that nothing interrupted. */
+struct suite {
+    char *folder;
+    char whole[FOLDER_PATH_SIZE];
+    int ms; /* how long it took */
+};
+
+static double milliseconds(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return 1e3 * (double)time.tv_sec + 1e-6 * (double)time.tv_nsec;
+}
+
+static int suite_setup(void **state) {
+    struct suite *suite = calloc(1, sizeof *suite);
+    void *folder = NULL;
+    if (!suite || folder_setup(&folder)) return -1;
+    *state = suite;
+    suite->folder = folder;
+    folder_path(folder, "whole", suite->whole);
+    for (int i = 0; i < 2; i++) { /* the first may compile, so the second tells the time */
+        double start = milliseconds();
+        struct program_result result = run_train(suite->whole, 0, 0);
+        suite->ms = (int)(milliseconds() - start);
+        if (result.status) print_error("%s%s", result.out, result.err);
+        int status = result.status;
+        program_free(&result);
+        if (status) return -1;
+    }
+    return 0;
+}
+
+static int suite_teardown(void **state) {
+    struct suite *suite = *state;
+    void *folder = suite->folder;
+    free(suite);
+    return folder_teardown(&folder);
+}
+
+static void test_twice(void **state) {
+    const struct suite *suite = *state;
+    char moved[FOLDER_PATH_SIZE];
+    folder_path(suite->whole, "previous-1", moved);
+    assert_same_file(suite->whole, moved, "last.safetensors");
+    assert_same_file(suite->whole, moved, "best.safetensors");
+    assert_same_metrics(suite->whole, moved);
+    assert_int_equal(count_lines(suite->whole), 3);
+    assert_int_equal(count_lines(moved), 3);
+}
+
+/* Kills at moments that a fixed generator chooses, until the training is done; every kill may hit anything: start,
+   step, validation, a file being written. */
+static void test_killed(void **state) {
+    const struct suite *suite = *state;
+    char killed[FOLDER_PATH_SIZE], last[FOLDER_PATH_SIZE];
+    folder_path(suite->folder, "killed", killed);
+    folder_path(killed, "last.safetensors", last);
+    uint32_t random = 12345;
+    for (int attempt = 0;; attempt++) {
+        random = random * 1664525u + 1013904223u;
+        int after = attempt < 10 ? suite->ms / 4 + (int)(random >> 16) % suite->ms : 200000;
+        bool resume = !access(last, F_OK);
+        struct program_result result =
+            resume ? program_run_signal((const char *const[]){"train", "--resume", killed, NULL},
+                                        SIGKILL, after)
+                   : run_train(killed, SIGKILL, after);
+        int status = result.status;
+        if (status != 0 && (status != -SIGKILL || attempt >= 10))
+            fail_msg("status %d after %d ms\n%s%s", status, after, result.out, result.err);
+        program_free(&result);
+        if (status == 0) break;
+    }
+    assert_same_file(suite->whole, killed, "last.safetensors");
+    assert_same_file(suite->whole, killed, "best.safetensors");
+    assert_same_metrics(suite->whole, killed);
+    assert_int_equal(count_lines(killed), 3);
+    assert_int_equal(folder_count(killed), 3); /* temporary files of killed writers are gone */
+}
+
+/* Ctrl-C: one line that says how to go on, nothing half. */
+static void test_interrupted(void **state) {
+    const struct suite *suite = *state;
+    char path[FOLDER_PATH_SIZE], last[FOLDER_PATH_SIZE];
+    folder_path(suite->folder, "interrupted", path);
+    folder_path(path, "last.safetensors", last);
+    const char *const args[] = {"train",   "lenet5-relu", "--data", DATA, "--epochs", "100000",
+                                "--batch", "32",          "--out",  path, NULL};
+    struct program_result result = program_run_signal(args, SIGINT, 2 * suite->ms);
+    assert_int_equal(access(last, F_OK), 0);
+    assert_program(result, 1, "--resume");
+    assert_int_equal(folder_count(path), 3); /* no temporary file */
+    result = program_run_signal((const char *const[]){"train", "--resume", path, NULL}, SIGTERM,
+                                2 * suite->ms);
+    assert_program(result, 1, "--resume");
+}
+
+static void test_resume(void **state) {
+    const struct suite *suite = *state;
+    char part[FOLDER_PATH_SIZE];
+    folder_path(suite->folder, "part", part);
+    const char *args[TRAIN_ARGS + 4] = {0};
+    memcpy(args, train, sizeof train);
+    args[TRAIN_ARGS] = part;
+    args[TRAIN_ARGS + 1] = "--epochs";
+    args[TRAIN_ARGS + 2] = "2";
+    assert_program(program_run(args), 0, "validation accuracy");
+    assert_program(RUN("train", "--resume", part, "--seed", "4"), 2, "--seed");
+    assert_program(RUN("train", "--resume", part, "--lr", "0.1"), 2, "--lr");
+    assert_program(RUN("train", "--resume", part, "--batch", "16"), 2, "--batch");
+    assert_program(RUN("train", "--resume", part, "--val-last", "10"), 2, "--val-last");
+    assert_program(RUN("train", "lenet5", "--resume", part), 2, "lenet5-relu");
+    assert_program(RUN("train", "--resume", part, "--epochs", "1"), 2, "--epochs");
+    assert_program(RUN("train", "--resume", part, "--out", suite->whole), 2, "--out");
+    assert_program(RUN("train", "--resume", part, "--data", "synthetic:digits,count=300,seed=6"), 1,
+                   "same ones");
+    assert_program(RUN("train", "lenet5-relu", "--resume", part, "--seed", "3", "--data", DATA,
+                       "--lr-step", "1:0.7", "--epochs", "3"),
+                   0, "continuing after epoch 2");
+    assert_same_file(suite->whole, part, "last.safetensors");
+    assert_same_metrics(suite->whole, part);
+    assert_program(RUN("train", "--resume", part), 0, "done already");
+}
+
+static void test_damaged(void **state) {
+    const struct suite *suite = *state;
+    char damaged[FOLDER_PATH_SIZE], last[FOLDER_PATH_SIZE], none[FOLDER_PATH_SIZE];
+    size_t size;
+    unsigned char *bytes = bytes_read(folder_path(suite->whole, "last.safetensors", last), &size);
+    folder_path(suite->folder, "damaged", damaged);
+    assert_int_equal(mkdir(damaged, 0777), 0);
+    folder_path(damaged, "last.safetensors", last);
+    const size_t sizes[] = {0, 7, 100, size / 2, size - 1};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        bytes_write(last, bytes, sizes[i]);
+        assert_program(RUN("train", "--resume", damaged), 1, "last.safetensors");
+        assert_program(RUN("eval", "lenet5-relu", "--weights", last, "--data", DATA), 1,
+                       "last.safetensors");
+    }
+    free(bytes);
+    assert_program(RUN("train", "--resume", folder_path(suite->folder, "none", none)), 1, none);
+}
+
+static void test_folders(void **state) {
+    const struct suite *suite = *state;
+    char file[FOLDER_PATH_SIZE], within[FOLDER_PATH_SIZE];
+    int before = folder_count(suite->folder);
+    bytes_write(folder_path(suite->folder, "file", file), "x", 1);
+    folder_path(suite->folder, "file/run", within);
+    assert_program(RUN("train", "lenet5-relu", "--data", DATA, "--out", file), 1, file);
+    assert_program(RUN("train", "lenet5-relu", "--data", DATA, "--out", within), 1, file);
+    assert_program(RUN("train", "lenet5-relu", "--data", DATA, "--out", "/proc/tessera"), 1,
+                   "/proc/tessera");
+    assert_program(RUN("train", "lenet6", "--data", DATA, "--out", within), 1, "lenet6");
+    assert_program(RUN("train", "lenet5-relu", "--data", "nothing:x", "--out", within), 1,
+                   "nothing:x");
+    assert_program(RUN("train", "lenet5-relu", "--data", "mnist:/no/such", "--out", within), 1,
+                   "/no/such");
+    assert_program(RUN("train", "lenet5-relu", "--data", "synthetic:digits,cout=3"), 1, "count=");
+    assert_program(RUN("train", "lenet5-relu", "--data", DATA, "--val-last", "300", "--out",
+                       folder_path(suite->folder, "run", within)),
+                   1, "300");
+    assert_int_equal(folder_count(suite->folder),
+                     before + 1); /* a training that cannot start leaves nothing */
+}
+
+/* A loss that is not finite ends the training; the state before it stays. */
+static void test_diverging(void **state) {
+    const struct suite *suite = *state;
+    char path[FOLDER_PATH_SIZE];
+    folder_path(suite->folder, "diverging", path);
+    assert_program(RUN("train", "lenet5-relu", "--data", DATA, "--lr", "1e6", "--out", path), 1,
+                   "smaller --lr");
+    assert_program(RUN("train", "lenet5-relu", "--resume", path), 1, "smaller --lr");
+}
+
+/* A grey PNG of 28 x 28: a vertical bar, light on dark or dark on light. */
+static void write_bar(const char *path, bool inverted) {
+    uint8_t pixels[28 * 28];
+    for (int i = 0; i < 28 * 28; i++) {
+        bool bar = i % 28 >= 12 && i % 28 < 16 && i / 28 >= 4 && i / 28 < 24;
+        pixels[i] = bar != inverted ? 255 : 0;
+    }
+    png_image image = {
+        .version = PNG_IMAGE_VERSION, .width = 28, .height = 28, .format = PNG_FORMAT_GRAY};
+    assert_true(png_image_write_to_file(&image, path, 0, pixels, 0, NULL));
+}
+
+static void test_eval_and_predict(void **state) {
+    const struct suite *suite = *state;
+    char best[FOLDER_PATH_SIZE], bar[FOLDER_PATH_SIZE], ink[FOLDER_PATH_SIZE];
+    folder_path(suite->whole, "best.safetensors", best);
+    struct program_result result =
+        RUN("eval", "lenet5-relu", "--weights", best, "--data", DATA, "--json", "--batch", "50");
+    assert_int_equal(result.status, 0);
+    json_t *line = json_loads(result.out, 0, NULL);
+    assert_non_null(line);
+    assert_int_equal(json_integer_value(json_object_get(line, "images")), 300);
+    assert_true(json_is_true(json_object_get(line, "synthetic")));
+    assert_true(json_is_true(json_object_get(line, "normalisation_from_weights")));
+    assert_true(json_is_false(json_object_get(line, "trained_on")));
+    assert_in_range((int)json_real_value(json_object_get(line, "accuracy")), 0, 100);
+    assert_true(json_real_value(json_object_get(line, "mean_loss")) < 10);
+    json_decref(line);
+    program_free(&result);
+    assert_program(RUN("eval", "lenet5", "--weights", best, "--data", DATA), 1, "lenet5-relu");
+    assert_program(RUN("eval", "lenet5-relu", "--weights", best, "--data", "mnist:/none"), 1,
+                   "/none");
+
+    write_bar(folder_path(suite->folder, "bar.png", bar), false);
+    write_bar(folder_path(suite->folder, "ink.png", ink), true);
+    result = RUN("predict", "lenet5-relu", "--weights", best, bar, ink, "--top", "2");
+    assert_int_equal(result.status, 0);
+    assert_non_null(strstr(result.out, "bar.png: "));
+    assert_non_null(strstr(result.out, "--invert"));
+    program_free(&result);
+    assert_program(RUN("predict", "lenet5-relu", "--weights", best, bar, suite->whole), 1,
+                   suite->whole);
+    result = RUN("predict", "lenet5-relu", "--weights", best, bar);
+    struct program_result inverted =
+        RUN("predict", "lenet5-relu", "--weights", best, "--invert", ink);
+    assert_int_equal(inverted.status, 0);
+    assert_string_equal(strstr(result.out, ".png: "), strstr(inverted.out, ".png: "));
+    program_free(&result);
+    program_free(&inverted);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_twice),       cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_interrupted), cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_damaged),     cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_diverging),   cmocka_unit_test(test_eval_and_predict),
+    };
+    return cmocka_run_group_tests(tests, suite_setup, suite_teardown);
+}
