@@ -38,9 +38,8 @@ void context_log(const tess_context *ctx, tess_log_level level, const char *form
     ctx->log(ctx->log_user, level, line);
 }
 
-/* Everything of a context that does not depend on where its OpenCL objects come from. */
-static tess_status context_new(const tess_context_options *options, tess_error *error,
-                               tess_context **out) {
+/* Everything of a context that does not depend on where its OpenCL objects come from. NULL: out of memory. */
+static tess_context *context_new(const tess_context_options *options, tess_error *error) {
     tess_context *ctx = calloc(1, sizeof *ctx);
     if (!ctx) goto no_memory;
     ctx->log = options->log;
@@ -53,11 +52,11 @@ static tess_status context_new(const tess_context_options *options, tess_error *
         if (!ctx->kernel_dir) goto no_memory;
     }
     cache_dir_open(ctx, options->cache_dir);
-    *out = ctx;
-    return TESS_OK;
+    return ctx;
 no_memory:
     free(ctx);
-    return error_set(error, TESS_OUT_OF_HOST_MEMORY, "creating a context: out of memory");
+    error_set(error, TESS_OUT_OF_HOST_MEMORY, "creating a context: out of memory");
+    return NULL;
 }
 
 static void log_device(const tess_context *ctx) {
@@ -76,9 +75,8 @@ tess_status tess_context_create(const tess_context_options *options, tess_error 
     if (status) return status;
     status = device_check(&device, error);
     if (status) return status;
-    tess_context *ctx = NULL;
-    status = context_new(options, error, &ctx);
-    if (status) return status;
+    tess_context *ctx = context_new(options, error);
+    if (!ctx) return TESS_OUT_OF_HOST_MEMORY;
     ctx->device = device;
     const char *what = "clCreateContext";
     cl_int code = CL_SUCCESS;
@@ -181,9 +179,8 @@ tess_status tess_context_adopt(cl_context context, cl_device_id device, cl_comma
     find_indices(&info);
     status = device_check(&info, error);
     if (status) return status;
-    tess_context *ctx = NULL;
-    status = context_new(options ? options : &defaults, error, &ctx);
-    if (status) return status;
+    tess_context *ctx = context_new(options ? options : &defaults, error);
+    if (!ctx) return TESS_OUT_OF_HOST_MEMORY;
     ctx->device = info;
     cl_int code = clRetainContext(context);
     if (code != CL_SUCCESS) goto fail;

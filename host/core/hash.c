@@ -29,6 +29,6 @@ tess_status hash_strings(tess_context *ctx, const char *const *strings, size_t c
 }
 
 void hash_hex(const unsigned char hash[32], char hex[65]) {
-    for (int i = 0; i < 32; i++)
+    for (size_t i = 0; i < 32; i++)
         snprintf(hex + 2 * i, 3, "%02x", hash[i]);
 }

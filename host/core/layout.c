@@ -23,7 +23,7 @@ static void strides_of(tess_layout layout, const size_t extent[3], size_t stride
 
 bool layout_same(const tess_tensor_desc *desc, tess_layout a, tess_layout b) {
     const size_t extent[3] = {(size_t)desc->n, (size_t)desc->c, (size_t)desc->h * (size_t)desc->w};
-    size_t stride_a[3], stride_b[3];
+    size_t stride_a[3] = {0}, stride_b[3] = {0};
     strides_of(a, extent, stride_a);
     strides_of(b, extent, stride_b);
     for (int i = 0; i < 3; i++)
@@ -57,7 +57,7 @@ void layout_copy(const tess_tensor_desc *desc, tess_layout from, const void *src
         memcpy(dst, src, extent[0] * extent[1] * extent[2] * ELEMENT);
         return;
     }
-    size_t src_stride[3], dst_stride[3];
+    size_t src_stride[3] = {0}, dst_stride[3] = {0};
     strides_of(from, extent, src_stride);
     strides_of(to, extent, dst_stride);
     enum dimension row = orders[from][2], column = orders[to][2];

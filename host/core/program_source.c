@@ -4,7 +4,6 @@
 #include "core/program.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +24,7 @@ struct expansion {
 };
 
 static tess_status append(struct expansion *out, const char *text, size_t size) {
-    if (out->size + size + 1 > out->capacity) {
+    if (!out->text || out->size + size + 1 > out->capacity) {
         size_t capacity = 2 * (out->size + size + 1);
         char *grown = realloc(out->text, capacity);
         if (!grown)
@@ -142,19 +141,19 @@ static bool parse_include(const char *line, size_t length, char name[MAX_NAME]) 
 static tess_status expand_file(struct expansion *out, const char *name);
 
 /* An include line: the file's text, once, and then back to the line after it. */
-static tess_status expand_include(struct expansion *out, const char *name, const char *from,
+static tess_status expand_include(struct expansion *out, const char *wanted, const char *from,
                                   size_t next_line) {
     bool known = false;
     for (int i = 0; i < out->included_count; i++)
-        known = known || strcmp(out->included[i], name) == 0;
+        known = known || strcmp(out->included[i], wanted) == 0;
     if (known) return append(out, "\n", 1);
     if (out->included_count == MAX_INCLUDES || out->depth == MAX_DEPTH)
         return context_fail(out->ctx, TESS_BUILD_FAILED,
                             "%s: line %zu: more than %d includes, or %d inside each other; merge "
                             "some",
                             from, next_line - 1, MAX_INCLUDES, MAX_DEPTH);
-    snprintf(out->included[out->included_count++], MAX_NAME, "%s", name);
-    tess_status status = expand_file(out, name);
+    snprintf(out->included[out->included_count++], MAX_NAME, "%s", wanted);
+    tess_status status = expand_file(out, wanted);
     if (status) {
         if (out->depth == 1 || status == TESS_NOT_FOUND)
             error_prefix(&out->ctx->error, status, "%s: line %zu", from, next_line - 1);
@@ -166,7 +165,7 @@ static tess_status expand_include(struct expansion *out, const char *name, const
 static tess_status expand_file(struct expansion *out, const char *name) {
     char *text = NULL;
     tess_status status = read_source(out->ctx, name, &text);
-    if (status) return status;
+    if (!text) return status;
     out->depth++;
     status = append_line_directive(out, 1, name);
     size_t line = 1;

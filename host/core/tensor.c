@@ -70,14 +70,16 @@ tess_status tensor_expect(tess_context *ctx, const tess_tensor *tensor, tess_dty
     return TESS_OK;
 }
 
-static tess_status tensor_new(tess_context *ctx, const tess_tensor_desc *desc, tess_tensor **out) {
+/* NULL: out of memory. */
+static tess_tensor *tensor_new(tess_context *ctx, const tess_tensor_desc *desc) {
     tess_tensor *tensor = calloc(1, sizeof *tensor);
-    if (!tensor)
-        return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "creating a tensor: out of memory");
+    if (!tensor) {
+        context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "creating a tensor: out of memory");
+        return NULL;
+    }
     tensor->ctx = ctx;
     tensor->desc = *desc;
-    *out = tensor;
-    return TESS_OK;
+    return tensor;
 }
 
 tess_status tess_tensor_create(tess_context *ctx, const tess_tensor_desc *desc, tess_tensor **out) {
@@ -85,9 +87,8 @@ tess_status tess_tensor_create(tess_context *ctx, const tess_tensor_desc *desc, 
         return context_fail(ctx, TESS_INVALID_ARGUMENT, "creating a tensor: an argument is NULL");
     tess_status status = tensor_desc_check(ctx, desc, "creating a tensor");
     if (status) return status;
-    tess_tensor *tensor = NULL;
-    status = tensor_new(ctx, desc, &tensor);
-    if (status) return status;
+    tess_tensor *tensor = tensor_new(ctx, desc);
+    if (!tensor) return TESS_OUT_OF_HOST_MEMORY;
     size_t bytes = tess_tensor_desc_bytes(desc);
     status = context_buffer_create(ctx, bytes, &tensor->mem);
     if (status) {
@@ -102,10 +103,9 @@ tess_status tess_tensor_create(tess_context *ctx, const tess_tensor_desc *desc, 
 /* desc is checked; memory is a buffer of this context. */
 static tess_status tensor_in(tess_context *ctx, const tess_tensor_desc *desc, cl_mem memory,
                              size_t offset, const char *what, tess_tensor **out) {
-    tess_tensor *tensor = NULL;
-    tess_status status = tensor_new(ctx, desc, &tensor);
-    if (status) return status;
-    status =
+    tess_tensor *tensor = tensor_new(ctx, desc);
+    if (!tensor) return TESS_OUT_OF_HOST_MEMORY;
+    tess_status status =
         context_subbuffer_create(ctx, memory, offset, tess_tensor_desc_bytes(desc), &tensor->mem);
     if (status) {
         free(tensor);
