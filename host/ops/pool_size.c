@@ -65,7 +65,7 @@ tess_status pool_size(const tess_pool_desc *desc, tess_error *error, tess_pool_d
         return error_set(error, TESS_INVALID_SHAPE,
                          "pool: a global window takes no padding; set it to 0");
     tess_pool_desc filled = fill_in(desc);
-    int rows, columns;
+    int rows = 0, columns = 0;
     tess_status status = size_1d("height", &filled, true, error, &rows);
     if (!status) status = size_1d("width", &filled, false, error, &columns);
     if (status) return status;
