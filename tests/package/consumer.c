@@ -23,20 +23,25 @@ int main(void) {
         return error_set("adopt", error.text);
 
     tess_conv_plan *plan = NULL;
-    tess_tensor *x = NULL, *w = NULL, *y = NULL;
+    tess_tensor *x = NULL, *w = NULL, *y = NULL, *scratch = NULL;
     float result[K * P * Q] = {0};
-    if (tess_conv_plan_create(
-            ctx, &(tess_conv_desc){.n = 1, .c = C, .h = H, .w = W, .k = K, .r = 3, .s = 3}, NULL,
-            &plan) ||
-        tess_tensor_create(ctx, &(tess_tensor_desc){.n = 1, .c = C, .h = H, .w = W}, &x) ||
+    tess_conv_desc desc = {.n = 1, .c = C, .h = H, .w = W, .k = K, .r = 3, .s = 3};
+    if (tess_conv_plan_create(ctx, &desc, NULL, &plan))
+        return error_set("plan", tess_context_last_error(ctx));
+    int floats = (int)(tess_conv_plan_info(plan).workspace / sizeof(float)) + 1;
+    if (tess_tensor_create(ctx, &(tess_tensor_desc){.n = 1, .c = C, .h = H, .w = W}, &x) ||
         tess_tensor_create(
             ctx, &(tess_tensor_desc){.layout = TESS_RSCK, .n = K, .c = C, .h = 3, .w = 3}, &w) ||
         tess_tensor_create(ctx, &(tess_tensor_desc){.n = 1, .c = K, .h = P, .w = Q}, &y) ||
+        tess_tensor_create(ctx, &(tess_tensor_desc){.n = 1, .c = floats, .h = 1, .w = 1},
+                           &scratch) ||
         tess_tensor_fill(x, 1) || tess_tensor_fill(w, 1) ||
-        tess_conv_plan_enqueue(plan, &(tess_conv_args){.x = x, .w = w, .y = y}) ||
+        tess_conv_plan_enqueue(plan,
+                               &(tess_conv_args){.x = x, .w = w, .y = y, .workspace = scratch}) ||
         tess_tensor_read(y, result, TESS_NHWC))
         return error_set("convolution", tess_context_last_error(ctx));
 
+    tess_tensor_destroy(scratch);
     tess_tensor_destroy(y);
     tess_tensor_destroy(w);
     tess_tensor_destroy(x);
