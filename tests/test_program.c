@@ -120,7 +120,7 @@ static void test_build_error(void **state) {
     for (int i = 0; i < 15; i++)
         snprintf(large + strlen(large), sizeof large - strlen(large),
                  "    *out = undeclared_%0200d;\n", i);
-    strcat(large, "}\n");
+    snprintf(large + strlen(large), sizeof large - strlen(large), "}\n");
     scratch_write_text(fixture->kernels, "verbose.cl", large);
     text = fail_build(fixture, "verbose.cl", "");
     assert_non_null(strstr(text, "undeclared_0"));
