@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* PoCL compiles every kernel of a program for work-groups of any size when it is asked for the binary, about 0.2 s each
-   beside 1.3 s for the program (PoCL 3.1, measured with 1 and 4 kernels: 0.2 and 0.8 s), and this for code that it
-   mostly compiles again for the size that is launched. Its own cache of compiled code makes a warm start from source
-   60 to 100 ms; a binary makes it 3 to 7 ms. So a program with few kernels (each convolution) earns its
-   entry after a few starts, and one with a dozen entry points would slow the first start by seconds for nothing. */
-#define POCL_MAX_KERNELS 2
+/* PoCL compiles every kernel of a program for work-groups of any size when it is asked for the binary, code that it
+   mostly compiles again for the size that is launched: 0.2 s for a small kernel, seconds for a large one. Its own cache of
+   compiled code already serves later starts, which then spend 60 to 100 ms a program on building from source; a
+   binary makes that 3 to 7 ms. Measured with PoCL 3.1 on a busy 2-core machine, three passes of one direct
+   convolution, two programs of 6 kernels between them: first start 16 s without fetching binaries and 29 s with it, later
+   ones 0.2 to 0.4 s and 0.1 to 0.2 s. So on PoCL only programs of a single kernel get an entry. Other drivers hand out what
+   they have compiled anyway. */
+#define POCL_MAX_KERNELS 1
 
 static bool worth_storing(const tess_context *ctx, cl_program program) {
     if (strcmp(ctx->device.platform_name, POCL_PLATFORM) != 0) return true;
