@@ -212,5 +212,5 @@ int main(void) {
         cmocka_unit_test(plans_are_listed),
         cmocka_unit_test(arguments),
     };
-    return cmocka_run_group_tests(tests, check_setup, check_teardown);
+    return cmocka_run_group_tests(tests, check_setup, test_nets_teardown);
 }

@@ -217,5 +217,5 @@ int main(void) {
         cmocka_unit_test(a_larger_networks_file_is_refused),
         cmocka_unit_test(save_errors),
     };
-    return cmocka_run_group_tests(tests, check_setup, check_teardown);
+    return cmocka_run_group_tests(tests, check_setup, test_nets_teardown);
 }

@@ -216,5 +216,5 @@ int main(void) {
         cmocka_unit_test(a_failed_create_names_the_layer),
         cmocka_unit_test(workspace_limit),
     };
-    return cmocka_run_group_tests(tests, check_setup, check_teardown);
+    return cmocka_run_group_tests(tests, check_setup, test_nets_teardown);
 }

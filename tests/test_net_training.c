@@ -150,6 +150,29 @@ static void steps_follow_the_rule(void **state) {
     tess_graph_destroy(graph);
 }
 
+/* A network that is initialised anew trains as a new one does. */
+static void init_forgets_the_past(void **state) {
+    tess_context *ctx = *state;
+    const tess_sgd_desc sgd = {.lr = 0.1f, .momentum = 0.9f};
+    tess_graph *graph = test_net_graph("linear");
+    struct test_batch batch = test_batch_make(graph, ROWS, ROWS, 2);
+    tess_net *net = test_net_make(ctx, graph, &training, NULL, &batch);
+    float *values[2];
+    size_t bytes = 0;
+    for (int run = 0; run < 2; run++) {
+        assert_ok(ctx, tess_net_init(net, 4));
+        for (uint64_t step = 0; step < 2; step++)
+            assert_ok(ctx, tess_net_train_step(net, &sgd, ROWS, step));
+        values[run] = test_net_values(net, &bytes);
+    }
+    check_same_bytes(values[0], values[1], bytes, "after a second tess_net_init");
+    free(values[0]);
+    free(values[1]);
+    tess_net_destroy(net);
+    test_batch_free(&batch);
+    tess_graph_destroy(graph);
+}
+
 static void five_steps_repeat_bit_for_bit(void **state) {
     tess_context *ctx = *state;
     const tess_sgd_desc sgd = {.lr = 0.05f, .momentum = 0.9f};
@@ -239,9 +262,10 @@ int main(void) {
         cmocka_unit_test(initial_weights),
         cmocka_unit_test(initial_weights_follow_the_seed),
         cmocka_unit_test(steps_follow_the_rule),
+        cmocka_unit_test(init_forgets_the_past),
         cmocka_unit_test(five_steps_repeat_bit_for_bit),
         cmocka_unit_test(dropout_follows_seed_and_step),
         cmocka_unit_test(loss_falls),
     };
-    return cmocka_run_group_tests(tests, check_setup, check_teardown);
+    return cmocka_run_group_tests(tests, check_setup, test_nets_teardown);
 }

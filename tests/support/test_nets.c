@@ -1,5 +1,6 @@
 #include "support/test_nets.h"
 
+#include <clblast_c.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +97,11 @@ tess_graph *test_net_graph(const char *name) {
     }
     if (tess_zoo_build(name, NULL, &error, &graph)) fail_msg("%s", error.text);
     return graph;
+}
+
+int test_nets_teardown(void **state) {
+    int failed = check_teardown(state);
+    return CLBlastClearCache() == CLBlastSuccess ? failed : -1;
 }
 
 struct test_batch test_batch_make(const tess_graph *graph, int batch, int valid, uint64_t seed) {

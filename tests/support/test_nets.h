@@ -17,6 +17,9 @@ extern const struct test_net test_nets[];
 /* A network of test_nets or of the zoo, whose own shape is used. Ended by tess_graph_destroy. */
 tess_graph *test_net_graph(const char *name);
 
+/* check_teardown, and CLBlast's programs: under Oclgrind 21.10 their release at the process's end would corrupt the heap. */
+int test_nets_teardown(void **state);
+
 struct test_batch {
     float *input; /* N C H W */
     int32_t *labels;
