@@ -10,7 +10,7 @@
    mostly compiles again for the size that is launched: 0.2 s for a small kernel, seconds for a large one. Its own cache of
    compiled code already serves later starts, which then spend 60 to 100 ms a program on building from source; a
    binary makes that 3 to 7 ms. Measured with PoCL 3.1 on a busy 2-core machine, three passes of one direct
-   convolution, two programs of 6 kernels between them: first start 16 s without fetching binaries and 29 s with it, later
+   convolution, two programs of 6 kernels each: first start 16 s without fetching binaries and 29 s with it, later
    ones 0.2 to 0.4 s and 0.1 to 0.2 s. So on PoCL only programs of a single kernel get an entry. Other drivers hand out what
    they have compiled anyway. */
 #define POCL_MAX_KERNELS 1
