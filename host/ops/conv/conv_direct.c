@@ -166,11 +166,11 @@ static double predict_weights(const struct conv_problem *p, const tess_device_in
     double pixels = (double)chunk_rows(p, config) * p->q;
     double body = body_cycles(device, v[CT] * v[ST], v[KV]) + 1;
     if (p->d.s % v[ST] != 0) body *= 1.5;
-    if (pixels * v[KV] * LANES * 4 > 24e3)
-        body *= 1.1; /* dy's block leaves the first-level cache */
+    /* A chunk of dy and x that leaves the second-level cache is fetched anew for every tile. */
+    if (pixels * (dest_channels(p) + p->cg) * sizeof(float) > 1e6) body *= 1.05;
     double item = pixels * body + 20.0 * chunk_rows(p, config) + 4.0 * v[CT] * v[ST] * v[KV] + 50;
-    double reduce =
-        chunks(p, config) > 1 ? (double)chunks(p, config) * (double)conv_problem_w(p) / 8.0 : 0.0;
+    /* Partial sums are written once and read once, at about 8 bytes a cycle. */
+    double reduce = chunks(p, config) > 1 ? (double)chunks(p, config) * (double)conv_problem_w(p) : 0;
     return spread(item, items, device) +
            reduce / (device->compute_units ? device->compute_units : 1);
 }
