@@ -19,13 +19,14 @@ static tess_status no_memory(tess_net *net, const char *path) {
                         "%s: no host memory; free some and try again", path);
 }
 
-/* What a file of this network holds: all values, then all velocities. *out is owned by the caller. */
-static tess_status stored_list(tess_net *net, const char *path, bool optimizer, struct stored **out,
-                               int *count) {
-    int most = optimizer ? 2 * net->param_count : net->param_count;
-    struct stored *list = calloc((size_t)most + 1, sizeof *list);
-    if (!list) return no_memory(net, path);
-    for (int i = 0; i < most; i++) {
+static int stored_count(const tess_net *net, bool optimizer) {
+    return optimizer ? 2 * net->param_count : net->param_count;
+}
+
+/* What a file of this network holds: all values, then all velocities. Owned by the caller; NULL: no memory. */
+static struct stored *stored_list(const tess_net *net, int count) {
+    struct stored *list = calloc((size_t)count + 1, sizeof *list);
+    for (int i = 0; list && i < count; i++) {
         bool velocity = i >= net->param_count;
         const struct param *param = &net->params[i % net->param_count];
         list[i].param = param;
@@ -33,9 +34,7 @@ static tess_status stored_list(tess_net *net, const char *path, bool optimizer, 
         snprintf(list[i].name, sizeof list[i].name, "%s%s", velocity ? VELOCITY_PREFIX : "",
                  param->name);
     }
-    *out = list;
-    *count = most;
-    return TESS_OK;
+    return list;
 }
 
 static void stored_shape(const struct param *param, struct safetensor *entry) {
@@ -100,13 +99,13 @@ tess_status tess_net_save(tess_net *net, const char *path, bool optimizer,
     if (!net) return TESS_INVALID_ARGUMENT;
     struct safetensors file = {0};
     struct stored *list = NULL;
-    int count = 0;
+    int count = stored_count(net, optimizer);
     tess_status status = arguments_check(net, path, optimizer);
     if (!status) status = metadata_list(net, path, metadata, &file.metadata);
-    if (!status) status = stored_list(net, path, optimizer, &list, &count);
     if (status) goto fail;
+    list = stored_list(net, count);
     file.tensors = calloc((size_t)count + 1, sizeof *file.tensors);
-    if (!file.tensors) {
+    if (!list || !file.tensors) {
         status = no_memory(net, path);
         goto fail;
     }
@@ -114,7 +113,7 @@ tess_status tess_net_save(tess_net *net, const char *path, bool optimizer,
     status = read_tensors(net, path, list, &file);
     if (!status) status = safetensors_write(path, &file, &net->ctx->error);
 fail:
-    for (int i = 0; i < file.count; i++)
+    for (int i = 0; file.tensors && i < count; i++)
         free(file.tensors[i].data);
     free(file.tensors);
     free((void *)file.metadata);
@@ -132,28 +131,29 @@ static void shape_print(const struct safetensor *tensor, char text[160]) {
     snprintf(text + length, 160 - length, "]");
 }
 
-/* The file's tensor for one of ours, or an error that says what is wrong with it. */
-static tess_status match(tess_net *net, const char *path, const struct safetensors *file,
-                         const struct stored *wanted, const struct safetensor **out) {
+/* The file's tensor for one of ours, borrowed; NULL: an error that says what is wrong with it. */
+static const struct safetensor *match(tess_net *net, const char *path,
+                                      const struct safetensors *file, const struct stored *wanted) {
     struct safetensor shape = {0};
     const struct safetensor *found = safetensors_find(file, wanted->name);
-    if (!found)
-        return context_fail(net->ctx, TESS_BAD_FORMAT,
-                            "%s: has no %s; use a file that network %s was saved to", path,
-                            wanted->name, net->graph->name);
+    if (!found) {
+        context_fail(net->ctx, TESS_BAD_FORMAT,
+                     "%s: has no %s; use a file that network %s was saved to", path, wanted->name,
+                     net->graph->name);
+        return NULL;
+    }
     stored_shape(wanted->param, &shape);
     if (found->rank != shape.rank ||
         memcmp(found->shape, shape.shape, (size_t)shape.rank * sizeof shape.shape[0]) != 0) {
         char has[160], needs[160];
         shape_print(found, has);
         shape_print(&shape, needs);
-        return context_fail(
-            net->ctx, TESS_INVALID_SHAPE,
-            "%s: %s is %s, but network %s needs %s; use a file that it was saved to", path,
-            wanted->name, has, net->graph->name, needs);
+        context_fail(net->ctx, TESS_INVALID_SHAPE,
+                     "%s: %s is %s, but network %s needs %s; use a file that it was saved to", path,
+                     wanted->name, has, net->graph->name, needs);
+        return NULL;
     }
-    *out = found;
-    return TESS_OK;
+    return found;
 }
 
 /* A tensor that is no parameter tells that the file is another network's. */
@@ -178,19 +178,23 @@ tess_status tess_net_load(tess_net *net, const char *path, bool optimizer) {
     struct safetensors *file = NULL;
     struct stored *list = NULL;
     const struct safetensor **found = NULL;
-    int count = 0;
+    int count = stored_count(net, optimizer);
     tess_status status = arguments_check(net, path, optimizer);
     if (!status) status = safetensors_read(path, &net->ctx->error, &file);
-    if (!status) status = stored_list(net, path, optimizer, &list, &count);
     if (status) goto fail;
+    list = stored_list(net, count);
     found = calloc((size_t)count + 1, sizeof(const struct safetensor *));
-    if (!found) {
+    if (!list || !found) {
         status = no_memory(net, path);
         goto fail;
     }
-    for (int i = 0; i < count && !status; i++)
-        status = match(net, path, file, &list[i], &found[i]);
-    if (!status) status = check_strangers(net, path, file);
+    for (int i = 0; i < count; i++) {
+        found[i] = match(net, path, file, &list[i]);
+        if (found[i]) continue;
+        status = net->ctx->error.status;
+        goto fail;
+    }
+    status = check_strangers(net, path, file);
     for (int i = 0; i < count && !status; i++)
         status = tess_tensor_write(list[i].tensor, found[i]->data, TESS_NCHW);
 fail:
