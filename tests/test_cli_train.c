@@ -14,12 +14,12 @@
 
 #define DATA "synthetic:digits,count=300,seed=5"
 
-/* Three short epochs, the last batch of each not full. */
+/* Six short epochs, the last batch of each not full. */
 static const char *const train[] = {"train", "lenet5-relu", "--data",    DATA,      "--val-last",
-                                    "60",    "--epochs",    "3",         "--batch", "32",
+                                    "60",    "--epochs",    "6",         "--batch", "32",
                                     "--lr",  "0.05",        "--lr-step", "1:0.7",   "--momentum",
                                     "0.9",   "--nesterov",  "--seed",    "3",       "--out"};
-enum { TRAIN_ARGS = sizeof train / sizeof *train };
+enum { TRAIN_ARGS = sizeof train / sizeof *train, EPOCHS = 6 };
 
 static struct program_result run_train(const char *out, int signal, int after_ms) {
     const char *args[TRAIN_ARGS + 2] = {0};
@@ -120,37 +120,49 @@ static void test_twice(void **state) {
     assert_same_file(suite->whole, moved, "last.safetensors");
     assert_same_file(suite->whole, moved, "best.safetensors");
     assert_same_metrics(suite->whole, moved);
-    assert_int_equal(count_lines(suite->whole), 3);
-    assert_int_equal(count_lines(moved), 3);
+    assert_int_equal(count_lines(suite->whole), EPOCHS);
+    assert_int_equal(count_lines(moved), EPOCHS);
 }
 
-/* Kills at moments that a fixed generator chooses, until the training is done; every kill may hit anything: start,
-   step, validation, a file being written. */
-static void test_killed(void **state) {
-    const struct suite *suite = *state;
-    char killed[FOLDER_PATH_SIZE], last[FOLDER_PATH_SIZE];
-    folder_path(suite->folder, "killed", killed);
-    folder_path(killed, "last.safetensors", last);
-    uint32_t random = 12345;
+/* Trains in folder, killed at moments that a fixed generator chooses and resumed, until the training is done: a kill may hit
+   anything: start, step, validation, a file being written. Gives how often it went on from a finished epoch. */
+static int train_killed(const char *folder, int whole_ms, uint32_t *random) {
+    char last[FOLDER_PATH_SIZE];
+    const char *const resume[] = {"train", "--resume", folder, NULL};
+    int resumed = 0;
+    folder_path(folder, "last.safetensors", last);
     for (int attempt = 0;; attempt++) {
-        random = random * 1664525u + 1013904223u;
-        int after = attempt < 10 ? suite->ms / 4 + (int)(random >> 16) % suite->ms : 200000;
-        bool resume = !access(last, F_OK);
-        struct program_result result =
-            resume ? program_run_signal((const char *const[]){"train", "--resume", killed, NULL},
-                                        SIGKILL, after)
-                   : run_train(killed, SIGKILL, after);
+        *random = *random * 1664525u + 1013904223u;
+        bool to_the_end = attempt == 8;
+        int after = to_the_end ? 200000 : whole_ms / 2 + (int)(*random >> 16) % (whole_ms / 2);
+        struct program_result result = attempt && !access(last, F_OK)
+                                           ? program_run_signal(resume, SIGKILL, after)
+                                           : run_train(folder, SIGKILL, after);
+        const char *line = strstr(result.out, "continuing after epoch ");
+        resumed += line && line[strlen("continuing after epoch ")] != '0';
         int status = result.status;
-        if (status != 0 && (status != -SIGKILL || attempt >= 10))
+        if (status != 0 && (status != -SIGKILL || to_the_end))
             fail_msg("status %d after %d ms\n%s%s", status, after, result.out, result.err);
         program_free(&result);
-        if (status == 0) break;
+        if (status == 0) return resumed;
     }
-    assert_same_file(suite->whole, killed, "last.safetensors");
-    assert_same_file(suite->whole, killed, "best.safetensors");
-    assert_same_metrics(suite->whole, killed);
-    assert_int_equal(count_lines(killed), 3);
-    assert_int_equal(folder_count(killed), 3); /* temporary files of killed writers are gone */
+}
+
+static void test_killed(void **state) {
+    const struct suite *suite = *state;
+    char killed[FOLDER_PATH_SIZE];
+    uint32_t random = 12345;
+    int resumed = 0;
+    folder_path(suite->folder, "killed", killed);
+    for (int round = 0; resumed < 2 && round < 8; round++) {
+        resumed += train_killed(killed, suite->ms, &random);
+        assert_same_file(suite->whole, killed, "last.safetensors");
+        assert_same_file(suite->whole, killed, "best.safetensors");
+        assert_same_metrics(suite->whole, killed);
+        assert_int_equal(count_lines(killed), EPOCHS);
+        assert_in_range(folder_count(killed), 3, 3 + round); /* no temporary files; previous-N */
+    }
+    assert_true(resumed >= 2);
 }
 
 /* Ctrl-C: one line that says how to go on, nothing half. */
@@ -190,7 +202,7 @@ static void test_resume(void **state) {
     assert_program(RUN("train", "--resume", part, "--data", "synthetic:digits,count=300,seed=6"), 1,
                    "same ones");
     assert_program(RUN("train", "lenet5-relu", "--resume", part, "--seed", "3", "--data", DATA,
-                       "--lr-step", "1:0.7", "--epochs", "3"),
+                       "--lr-step", "1:0.7", "--epochs", "6"),
                    0, "continuing after epoch 2");
     assert_same_file(suite->whole, part, "last.safetensors");
     assert_same_metrics(suite->whole, part);
