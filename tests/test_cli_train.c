@@ -90,8 +90,8 @@ static double milliseconds(void) {
 static int suite_setup(void **state) {
     struct suite *suite = calloc(1, sizeof *suite);
     void *folder = NULL;
-    if (!suite || folder_setup(&folder)) return -1;
     *state = suite;
+    if (!suite || folder_setup(&folder)) return -1;
     suite->folder = folder;
     folder_path(folder, "whole", suite->whole);
     for (int i = 0; i < 2; i++) { /* the first may compile, so the second tells the time */
