@@ -173,12 +173,12 @@ static void test_interrupted(void **state) {
     folder_path(path, "last.safetensors", last);
     const char *const args[] = {"train",   "lenet5-relu", "--data", DATA, "--epochs", "100000",
                                 "--batch", "32",          "--out",  path, NULL};
-    struct program_result result = program_run_signal(args, SIGINT, 2 * suite->ms);
+    struct program_result result = program_run_signal(args, SIGINT, 4 * suite->ms);
     assert_int_equal(access(last, F_OK), 0);
     assert_program(result, 1, "--resume");
     assert_int_equal(folder_count(path), 3); /* no temporary file */
     result = program_run_signal((const char *const[]){"train", "--resume", path, NULL}, SIGTERM,
-                                2 * suite->ms);
+                                4 * suite->ms);
     assert_program(result, 1, "--resume");
 }
 
