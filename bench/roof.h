@@ -14,7 +14,7 @@ struct fma_roof {
 };
 
 tess_status fma_roof_create(tess_context *ctx, struct fma_roof *roof);
-tess_status fma_roof_run(void *roof); /* a struct timed's run */
+tess_status fma_roof_run(void *user); /* a struct timed's run; user: the roof */
 void fma_roof_destroy(struct fma_roof *roof);
 
 #endif

@@ -94,7 +94,7 @@ static tess_status read_header_length(struct reader *in, int64_t *length) {
 }
 
 static tess_status parse_header(struct reader *in, const char *text, size_t length) {
-    if (text[0] != '{')
+    if (text[0] != '{') /* NOLINT: length is at least 2, and read_at has filled text */
         return error_set(in->error, TESS_BAD_FORMAT,
                          "%s: its header does not begin with '{'; it is no safetensors file, or "
                          "damaged",

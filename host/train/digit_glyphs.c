@@ -252,7 +252,7 @@ static const struct glyph nine[] = {
 };
 
 #define SET(name)                                                                                  \
-    { name, sizeof name / sizeof *name }
+    { name, sizeof(name) / sizeof *(name) }
 
 const struct glyph_set digit_glyphs[10] = {
     SET(zero), SET(one), SET(two),   SET(three), SET(four),

@@ -183,9 +183,12 @@ static tess_status read_labels(struct idx_file *in, struct dataset *data) {
                          in->path, (unsigned long)count, data->count);
     if ((status = idx_body(in, count, 8, &bytes))) return status;
     data->labels = malloc(count * sizeof *data->labels);
-    if (!data->labels) status = dataset_no_memory(in->error, in->path);
+    if (!data->labels) {
+        free(bytes);
+        return dataset_no_memory(in->error, in->path);
+    }
     for (uint32_t i = 0; i < count && !status; i++) {
-        data->labels[i] = bytes[i];
+        data->labels[i] = bytes[i]; /* NOLINT: idx_body has made bytes */
         if (bytes[i] >= data->classes)
             status = error_set(in->error, TESS_BAD_FORMAT,
                                "%s: label %d of image %lu is more than 9; it is damaged: download "

@@ -165,7 +165,7 @@ tess_status tess_conv_out_size(const tess_conv_desc *desc, tess_error *error, in
 }
 
 double tess_conv_flops(const tess_conv_desc *desc) {
-    int p, q;
+    int p = 0, q = 0;
     if (tess_conv_out_size(desc, NULL, &p, &q)) return 0;
     tess_conv_desc d = with_defaults(desc);
     return 2.0 * d.n * p * q * d.k * (d.c / d.groups) * d.r * d.s;
