@@ -139,11 +139,11 @@ typedef struct tess_context_options {
     tess_log_callback log; /* NULL: no log */
     void *log_user;
     tess_log_level log_level; /* lines above this level are not made; default TESS_LOG_ERROR */
-    const char *cache_dir;    /* program binaries; NULL: $XDG_CACHE_HOME/tessera or ~/.cache/tessera;
+    const char *cache_dir;  /* program binaries; NULL: $XDG_CACHE_HOME/tessera or ~/.cache/tessera;
                                  "": keep no cache on disk */
-    const char *kernel_dir;   /* read kernels from here instead of the embedded ones;
+    const char *kernel_dir; /* read kernels from here instead of the embedded ones;
                                  NULL: the environment's TESSERA_KERNEL_DIR, else the embedded ones */
-    bool profiling;           /* make the queue with CL_QUEUE_PROFILING_ENABLE */
+    bool profiling;         /* make the queue with CL_QUEUE_PROFILING_ENABLE */
 } tess_context_options;
 
 /* Creates an OpenCL context and an in-order queue on one device. options may be NULL. */
@@ -159,8 +159,8 @@ TESS_API tess_status tess_context_adopt(cl_context context, cl_device_id device,
 /* Everything made from the context must be destroyed before it. */
 TESS_API void tess_context_destroy(tess_context *ctx);
 
-TESS_API cl_context tess_context_cl(const tess_context *ctx);             /* borrowed */
-TESS_API cl_command_queue tess_context_queue(const tess_context *ctx);    /* borrowed */
+TESS_API cl_context tess_context_cl(const tess_context *ctx);                  /* borrowed */
+TESS_API cl_command_queue tess_context_queue(const tess_context *ctx);         /* borrowed */
 TESS_API const tess_device_info *tess_context_device(const tess_context *ctx); /* borrowed */
 
 /* "what: why; what to do" of the last failed call on this context, "" if none failed.
@@ -214,8 +214,8 @@ TESS_API tess_status tess_tensor_create(tess_context *ctx, const tess_tensor_des
 
 /* A tensor in the caller's memory object, which is retained. offset in bytes, a multiple of the
    device's base_align. */
-TESS_API tess_status tess_tensor_wrap(tess_context *ctx, const tess_tensor_desc *desc, cl_mem memory,
-                                      size_t offset, tess_tensor **out);
+TESS_API tess_status tess_tensor_wrap(tess_context *ctx, const tess_tensor_desc *desc,
+                                      cl_mem memory, size_t offset, tess_tensor **out);
 
 /* A tensor in a part of another one's memory (a sub-buffer). Both may be destroyed in any order. */
 TESS_API tess_status tess_tensor_view(tess_tensor *parent, const tess_tensor_desc *desc,
@@ -228,7 +228,8 @@ TESS_API cl_mem tess_tensor_memory(const tess_tensor *tensor);                  
 /* Copies all elements from / to host memory that is dense in host_layout. Blocking. */
 TESS_API tess_status tess_tensor_write(tess_tensor *tensor, const void *src,
                                        tess_layout host_layout);
-TESS_API tess_status tess_tensor_read(const tess_tensor *tensor, void *dst, tess_layout host_layout);
+TESS_API tess_status tess_tensor_read(const tess_tensor *tensor, void *dst,
+                                      tess_layout host_layout);
 
 /* Maps the whole tensor, in its own layout; no copy where device and host share memory. for_write: the
    old contents are lost, and the new ones reach the device with tess_tensor_unmap. Blocking. */
@@ -257,13 +258,17 @@ typedef struct tess_act {
 
 /* ---------------------------------------------------------------- convolution */
 
-typedef enum tess_conv_pass { TESS_CONV_FWD, TESS_CONV_BWD_DATA, TESS_CONV_BWD_WEIGHTS } tess_conv_pass;
+typedef enum tess_conv_pass {
+    TESS_CONV_FWD,
+    TESS_CONV_BWD_DATA,
+    TESS_CONV_BWD_WEIGHTS
+} tess_conv_pass;
 
 /* y[n,p,q,k] = sum_{r,s,c} x[n, p u - pt + r d, q v - pl + s e, c] w[r,s,c,k], per group; zero outside x.
    P = (H - d (R - 1) - 1 + pt + pb) / u + 1, Q likewise. Zero strides, dilations and groups mean 1. */
 typedef struct tess_conv_desc {
     tess_dtype dtype;   /* TESS_F32 */
-    tess_layout layout; /* of x, y and their gradients: TESS_NHWC or TESS_NCHW (weights: then KCRS) */
+    tess_layout layout; /* of x, y, their gradients: TESS_NHWC, or TESS_NCHW (weights: KCRS) */
     int n, c, h, w, k, r, s;
     int stride_h, stride_w;
     int pad_top, pad_bottom, pad_left, pad_right;
@@ -281,7 +286,8 @@ TESS_API void tess_conv_desc_key(const tess_conv_desc *desc, char key[TESS_CONV_
 TESS_API tess_status tess_conv_desc_parse(const char *key, tess_error *error, tess_conv_desc *out);
 
 /* Output height and width; TESS_INVALID_SHAPE, with the key, for a problem that cannot exist. */
-TESS_API tess_status tess_conv_out_size(const tess_conv_desc *desc, tess_error *error, int *p, int *q);
+TESS_API tess_status tess_conv_out_size(const tess_conv_desc *desc, tess_error *error, int *p,
+                                        int *q);
 
 /* Multiply-adds counted as two, the same for each pass: 2 N P Q K (C/g) R S. */
 TESS_API double tess_conv_flops(const tess_conv_desc *desc);
@@ -334,9 +340,9 @@ TESS_API tess_status tess_conv_plan_enqueue(tess_conv_plan *plan, const tess_con
 
 typedef enum tess_pool_mode {
     TESS_POOL_MAX,
-    TESS_POOL_AVG,           /* divides by the window's elements inside x */
-    TESS_POOL_AVG_WITH_PAD,  /* divides by the window's elements inside x and its padding */
-    TESS_POOL_WEIGHTED       /* scale[c] * (TESS_POOL_AVG) + bias[c]: LeCun et al. 1998, section II.B */
+    TESS_POOL_AVG,          /* divides by the window's elements inside x */
+    TESS_POOL_AVG_WITH_PAD, /* divides by the window's elements inside x and its padding */
+    TESS_POOL_WEIGHTED /* scale[c] * (TESS_POOL_AVG) + bias[c]: LeCun et al. 1998, section II.B */
 } tess_pool_mode;
 
 /* NHWC, fp32. P = (H - R + pt + pb) / u + 1, rounded down, or up with ceil_mode (where a last window that
@@ -354,8 +360,10 @@ typedef struct tess_pool_desc {
 
 typedef struct tess_pool tess_pool;
 
-TESS_API tess_status tess_pool_out_size(const tess_pool_desc *desc, tess_error *error, int *p, int *q);
-TESS_API tess_status tess_pool_create(tess_context *ctx, const tess_pool_desc *desc, tess_pool **out);
+TESS_API tess_status tess_pool_out_size(const tess_pool_desc *desc, tess_error *error, int *p,
+                                        int *q);
+TESS_API tess_status tess_pool_create(tess_context *ctx, const tess_pool_desc *desc,
+                                      tess_pool **out);
 TESS_API void tess_pool_destroy(tess_pool *pool);
 
 /* Bytes of scratch memory that tess_pool_backward needs (0 unless weighted). */
@@ -503,11 +511,11 @@ typedef enum tess_init {
 typedef struct tess_conv_layer {
     const char *name;
     int filters;
-    int kernel_h, kernel_w;                            /* kernel_w 0: kernel_h */
-    int stride_h, stride_w;                            /* 0: 1, stride_w 0: stride_h */
-    int pad;                                           /* all four sides, added to the ones below */
+    int kernel_h, kernel_w; /* kernel_w 0: kernel_h */
+    int stride_h, stride_w; /* 0: 1, stride_w 0: stride_h */
+    int pad;                /* all four sides, added to the ones below */
     int pad_top, pad_bottom, pad_left, pad_right;
-    int dilation_h, dilation_w, groups;                /* 0: 1 */
+    int dilation_h, dilation_w, groups; /* 0: 1 */
     bool no_bias;
     tess_act act;
     tess_init init;
@@ -544,7 +552,8 @@ TESS_API tess_node tess_graph_add(tess_graph *graph, tess_node a, tess_node b, c
                                   tess_act act);
 TESS_API tess_node tess_graph_concat(tess_graph *graph, const tess_node *parts, int count,
                                      const char *name);
-TESS_API tess_node tess_graph_dropout(tess_graph *graph, tess_node in, const char *name, float rate);
+TESS_API tess_node tess_graph_dropout(tess_graph *graph, tess_node in, const char *name,
+                                      float rate);
 /* Ends the graph: softmax with cross-entropy in training, softmax probabilities in inference. */
 TESS_API tess_node tess_graph_softmax(tess_graph *graph, tess_node in);
 
@@ -555,9 +564,9 @@ TESS_API tess_status tess_graph_check(const tess_graph *graph, tess_error *error
 /* What a layer looks like, for summaries. Strings are valid as long as the graph; an index outside
    0 .. count - 1 gives a NULL name. */
 typedef struct tess_layer_info {
-    const char *name, *kind; /* kind: "conv", "pool", "fc", ... */
-    char detail[96];         /* "96 11x11 / 4, ReLU" */
-    int c, h, w;             /* output */
+    const char *name, *kind;      /* kind: "conv", "pool", "fc", ... */
+    char detail[96];              /* "96 11x11 / 4, ReLU" */
+    int c, h, w;                  /* output */
     uint64_t parameters, neurons; /* neurons: c * h * w */
     double flops; /* forward, one image; a multiply-add counts as two, an epilogue as none */
 } tess_layer_info;
@@ -587,10 +596,10 @@ TESS_API tess_status tess_zoo_build(const char *name, const tess_zoo_options *op
 typedef struct tess_net tess_net;
 
 typedef struct tess_net_options {
-    int batch;              /* 0: 1 */
-    bool training;          /* false: forward only, less memory */
-    uint64_t seed;          /* of dropout; tess_net_init has its own */
-    bool limit_workspace;   /* see tess_conv_options */
+    int batch;            /* 0: 1 */
+    bool training;        /* false: forward only, less memory */
+    uint64_t seed;        /* of dropout; tess_net_init has its own */
+    bool limit_workspace; /* see tess_conv_options */
     size_t workspace_limit;
 } tess_net_options;
 

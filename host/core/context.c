@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-tess_status (context_fail)(tess_context *ctx, tess_status status, const char *format, ...) {
+tess_status(context_fail)(tess_context *ctx, tess_status status, const char *format, ...) {
     if (!ctx) return status;
     char text[sizeof ctx->error.text];
     va_list args;
@@ -21,7 +21,7 @@ tess_status (context_fail)(tess_context *ctx, tess_status status, const char *fo
     return error_set(&ctx->error, status, "%s", text);
 }
 
-tess_status (context_fail_opencl)(tess_context *ctx, cl_int code, const char *what) {
+tess_status(context_fail_opencl)(tess_context *ctx, cl_int code, const char *what) {
     if (!ctx) return error_opencl(NULL, code, what);
     tess_status status = error_opencl(&ctx->error, code, what);
     context_log(ctx, TESS_LOG_DEBUG, "%s", ctx->error.text);

@@ -38,7 +38,7 @@ tess_status context_subbuffer_create(tess_context *ctx, cl_mem parent, size_t of
 void context_buffer_release(tess_context *ctx, cl_mem mem, size_t bytes);
 
 #ifdef __clang_analyzer__ /* as in status.h */
-#define context_fail(ctx, status, ...) (context_fail(ctx, status, __VA_ARGS__), (status))
+#define context_fail(ctx, status, ...)       (context_fail(ctx, status, __VA_ARGS__), (status))
 #define context_fail_opencl(ctx, code, what) (context_fail_opencl(ctx, code, what), TESS_OPENCL)
 #endif
 

@@ -112,7 +112,7 @@ const char *opencl_error_name(cl_int code) {
     return found ? found->name : "CL_UNKNOWN_ERROR";
 }
 
-tess_status (error_opencl)(tess_error *error, cl_int code, const char *what) {
+tess_status(error_opencl)(tess_error *error, cl_int code, const char *what) {
     const struct opencl_code *found = find_code(code);
     const char *advice = found ? found->advice : NULL;
     return error_set(error, found ? found->status : TESS_OPENCL, "%s: %s (%d)%s%s", what,

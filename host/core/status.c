@@ -14,7 +14,7 @@ const char *tess_status_string(tess_status status) {
     return index < sizeof strings / sizeof *strings ? strings[index] : "unknown status";
 }
 
-tess_status (error_set)(tess_error *error, tess_status status, const char *format, ...) {
+tess_status(error_set)(tess_error *error, tess_status status, const char *format, ...) {
     if (!error) return status;
     /* The arguments may point into error->text. */
     char text[sizeof error->text];
@@ -27,7 +27,7 @@ tess_status (error_set)(tess_error *error, tess_status status, const char *forma
     return status;
 }
 
-tess_status (error_prefix)(tess_error *error, tess_status status, const char *format, ...) {
+tess_status(error_prefix)(tess_error *error, tess_status status, const char *format, ...) {
     if (!error) return status;
     char prefix[256];
     va_list args;

@@ -25,11 +25,12 @@ const char *opencl_error_name(cl_int code);
    "what: NAME (code); advice for this code". */
 tess_status error_opencl(tess_error *error, cl_int code, const char *what);
 
-/* clang-tidy reads one file at a time; this tells it that a failure never returns TESS_OK. */
+/* clang-tidy reads one file at a time; this tells it that a failure never returns TESS_OK.
+   Definitions put the name in parentheses, where no macro applies. */
 #ifdef __clang_analyzer__
-#define error_set(error, status, ...) (error_set(error, status, __VA_ARGS__), (status))
+#define error_set(error, status, ...)    (error_set(error, status, __VA_ARGS__), (status))
 #define error_prefix(error, status, ...) (error_prefix(error, status, __VA_ARGS__), (status))
-#define error_opencl(error, code, what) (error_opencl(error, code, what), TESS_OPENCL)
+#define error_opencl(error, code, what)  (error_opencl(error, code, what), TESS_OPENCL)
 #endif
 
 #endif

@@ -7,7 +7,7 @@
 struct tess_tensor {
     tess_context *ctx;
     tess_tensor_desc desc;
-    cl_mem mem;   /* the data starts at its first byte: views and wraps with an offset are sub-buffers */
+    cl_mem mem;   /* the data starts at its first byte: views and offset wraps are sub-buffers */
     size_t bytes; /* of a buffer that this tensor allocated; 0 for views and wraps */
 };
 

@@ -31,7 +31,8 @@ bool check_tiny(void) {
     return tiny && *tiny && strcmp(tiny, "0") != 0;
 }
 
-void check_ok(const tess_context *ctx, tess_status status, const char *call, const char *file, int line) {
+void check_ok(const tess_context *ctx, tess_status status, const char *call, const char *file,
+              int line) {
     if (status == TESS_OK) return;
     print_error("%s: %s: %s\n", call, tess_status_string(status),
                 ctx ? tess_context_last_error(ctx) : "");
@@ -73,11 +74,13 @@ tess_tensor *check_tensor(tess_context *ctx, tess_tensor_desc desc, const void *
 }
 
 tess_tensor_desc desc_nhwc(int n, int c, int h, int w) {
-    return (tess_tensor_desc){.dtype = TESS_F32, .layout = TESS_NHWC, .n = n, .c = c, .h = h, .w = w};
+    return (tess_tensor_desc){
+        .dtype = TESS_F32, .layout = TESS_NHWC, .n = n, .c = c, .h = h, .w = w};
 }
 
 tess_tensor_desc desc_rsck(int r, int s, int c, int k) {
-    return (tess_tensor_desc){.dtype = TESS_F32, .layout = TESS_RSCK, .n = k, .c = c, .h = r, .w = s};
+    return (tess_tensor_desc){
+        .dtype = TESS_F32, .layout = TESS_RSCK, .n = k, .c = c, .h = r, .w = s};
 }
 
 tess_tensor_desc desc_vector(int count) {

@@ -21,7 +21,8 @@ bool check_tiny(void);
 
 /* Fails the test with the context's last error unless status is TESS_OK. */
 #define assert_ok(ctx, call) check_ok((ctx), (call), #call, __FILE__, __LINE__)
-void check_ok(const tess_context *ctx, tess_status status, const char *call, const char *file, int line);
+void check_ok(const tess_context *ctx, tess_status status, const char *call, const char *file,
+              int line);
 
 /* Uniform in [low, high), the same for a seed everywhere. */
 void check_random(float *data, size_t count, float low, float high, uint64_t seed);

@@ -5,7 +5,7 @@
 #include "support/check.h"
 
 struct program_result {
-    int status; /* exit status, or minus the number of the signal that ended it */
+    int status;      /* exit status, or minus the number of the signal that ended it */
     char *out, *err; /* standard output and error, ended by a zero */
 };
 
@@ -22,7 +22,8 @@ void program_free(struct program_result *result);
 
 /* Fails unless the program ended with status, and, if that is not 0, with exactly one line on standard error that starts
    with "tessera: " and contains text. Ends the result. */
-#define assert_program(result, status, text) program_check((result), (status), (text), __FILE__, __LINE__)
+#define assert_program(result, status, text)                                                       \
+    program_check((result), (status), (text), __FILE__, __LINE__)
 void program_check(struct program_result result, int status, const char *text, const char *file,
                    int line);
 

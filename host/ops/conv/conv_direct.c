@@ -170,7 +170,8 @@ static double predict_weights(const struct conv_problem *p, const tess_device_in
     if (pixels * (dest_channels(p) + p->cg) * sizeof(float) > 1e6) body *= 1.05;
     double item = pixels * body + 20.0 * chunk_rows(p, config) + 4.0 * v[CT] * v[ST] * v[KV] + 50;
     /* Partial sums are written once and read once, at about 8 bytes a cycle. */
-    double reduce = chunks(p, config) > 1 ? (double)chunks(p, config) * (double)conv_problem_w(p) : 0;
+    double reduce =
+        chunks(p, config) > 1 ? (double)chunks(p, config) * (double)conv_problem_w(p) : 0;
     return spread(item, items, device) +
            reduce / (device->compute_units ? device->compute_units : 1);
 }
