@@ -16,13 +16,13 @@
           scalar, broadcast    x       vector loads                        += acc[WT][KV]
 
    In backward-data the pixels of a tile are v apart, so that all of them meet the same taps s.
-   Packed weights: [group][block][R][S][source channel][16 KV], zero beyond the last channel, then a row of
-   zeros, which stands for source pixels in the padding: edges need no multiplication by zero (NaN stays out) and
-   no narrower code. The last tile of a row starts earlier where it would overhang.
+   Packed weights: [group][block][R][S][source channel][16 KV], zero beyond the last channel. A tile whose taps reach
+   into the padding reads a zero-padded copy of its part of the row in local memory, so edges need no narrower code;
+   the last tile of a row starts earlier where it would overhang.
 
-   Backward-weights: a work-item makes ST taps x CT input channels x KV float16 of output channels for one row r of taps,
-   summed over a chunk of the (n, p) rows. The chunks' sums lie one after the other and are added in order
-   by conv_direct_reduce.
+   Backward-weights: a work-item makes all of dw for KV float16 of output channels, summed over a chunk of the (n, p)
+   rows: tiles of ST taps x CT input channels in registers, band after band of rows. The chunks' sums,
+   [chunk][group][block][R][S][C/g][16 KV], are added in order by conv_direct_reduce.
 
    parameter  meaning                                             unit             legal
    WT         destination pixels of a tile                        pixels           1 .. 28
@@ -94,8 +94,7 @@ static inline float16 load_lanes(int count, __global const float *p) {
 
 /* ---------------------------------------------------------------- packing */
 
-/* One work-item a vector of 16 destination channels. fwd: source channels c, destination k; bwd_data: the reverse.
-   The vectors beyond the weights are the row of zeros. */
+/* One work-item a vector of 16 destination channels. fwd: source channels c, destination k; bwd_data: the reverse. */
 __kernel void conv_direct_pack_fwd(__global const float *restrict w, __global float *restrict packed,
                                    int groups, int rs, int cg, int kg, int vectors) {
     const int i = (int)get_global_id(0);
@@ -106,12 +105,9 @@ __kernel void conv_direct_pack_fwd(__global const float *restrict w, __global fl
     const int tap = i / (KV * cg) % rs;
     const int block = i / (KV * cg * rs) % blocks;
     const int group = i / (KV * cg * rs * blocks);
-    float16 v = (float16)(0.0f);
-    if (group < groups) {
-        const int k = block * KB + lane * 16;
-        v = load_lanes(kg - k, w + ((size_t)tap * cg + c) * (groups * kg) + group * kg + k);
-    }
-    vstore16(v, i, packed);
+    const int k = block * KB + lane * 16;
+    vstore16(load_lanes(kg - k, w + ((size_t)tap * cg + c) * (groups * kg) + group * kg + k), i,
+             packed);
 }
 
 __kernel void conv_direct_pack_bwd_data(__global const float *restrict w,
@@ -128,70 +124,103 @@ __kernel void conv_direct_pack_bwd_data(__global const float *restrict w,
     float value[16];
     for (int j = 0; j < 16; j++) {
         const int c = block * KB + lane * 16 + j;
-        value[j] = group < groups && c < cg
-                       ? w[((size_t)tap * cg + c) * (groups * kg) + group * kg + k]
-                       : 0.0f;
+        value[j] = c < cg ? w[((size_t)tap * cg + c) * (groups * kg) + group * kg + k] : 0.0f;
     }
     vstore16(vload16(0, value), i, packed);
 }
 
 /* ---------------------------------------------------------------- forward and backward-data */
 
-/* No restrict below: Oclgrind does not know what clang makes of it when it inlines.
-
-   acc += source pixels (step floats apart) x weights, over all source channels of the group. */
-static inline void accumulate(float16 acc[WT][KV], __global const float *source, int step,
-                              __global const float *weights, int channels) {
-    for (int c = 0; c < channels; c++) {
-        float16 w[KV];
-#pragma unroll
-        for (int v = 0; v < KV; v++) w[v] = vload16(v, weights + (size_t)c * KB);
-#pragma unroll
-        for (int j = 0; j < WT; j++) {
-            const float16 x = (float16)(source[j * step + c]);
-#pragma unroll
-            for (int v = 0; v < KV; v++) acc[j][v] = FMA(x, w[v], acc[j][v]);
-        }
+/* acc += source pixels (step floats apart) x weights, over all source channels of the group. For a row of the image and
+   for the scratch copy of one. No restrict: Oclgrind does not know what clang makes of it when it inlines. */
+#define DEFINE_ACCUMULATE(name, SPACE)                                                             \
+    static inline void name(float16 acc[WT][KV], SPACE const float *source, int step,              \
+                            __global const float *weights, int channels) {                         \
+        for (int c = 0; c < channels; c++) {                                                       \
+            float16 w[KV];                                                                         \
+            _Pragma("unroll") for (int v = 0; v < KV; v++)                                         \
+                w[v] = vload16(v, weights + (size_t)c * KB);                                       \
+            _Pragma("unroll") for (int j = 0; j < WT; j++) {                                       \
+                const float16 x = (float16)(source[j * step + c]);                                 \
+                _Pragma("unroll") for (int v = 0; v < KV; v++)                                     \
+                    acc[j][v] = FMA(x, w[v], acc[j][v]);                                           \
+            }                                                                                      \
+        }                                                                                          \
     }
+DEFINE_ACCUMULATE(accumulate_image, __global)
+DEFINE_ACCUMULATE(accumulate_scratch, __local)
+
+static inline int floor_div(int a, int b) {
+    return a >= 0 ? a / b : -((b - 1 - a) / b);
 }
 
-/* The same where every pixel has its own place, which may be the row of zeros. */
-static inline void accumulate_edge(float16 acc[WT][KV], __global const float *source[WT],
-                                   __global const float *weights, int channels) {
-    for (int c = 0; c < channels; c++) {
-        float16 w[KV];
-#pragma unroll
-        for (int v = 0; v < KV; v++) w[v] = vload16(v, weights + (size_t)c * KB);
-#pragma unroll
-        for (int j = 0; j < WT; j++) {
-            const float16 x = (float16)(source[j][c]);
-#pragma unroll
-            for (int v = 0; v < KV; v++) acc[j][v] = FMA(x, w[v], acc[j][v]);
-        }
-    }
+static inline void fill_zeros(__local float *to, int count) {
+    for (int i = 0; i < count; i++) to[i] = 0.0f;
 }
 
-/* Taps s of one source row: col0 + s * col_tap is the first pixel's column, in units of 1 / col_div pixels
-   (backward-data: only exact quotients exist). */
+static inline void copy_floats(__local float *to, __global const float *from, int count) {
+    int i = 0;
+    for (; i + 8 <= count; i += 8) vstore8(vload8(0, from + i), 0, to + i);
+    for (; i < count; i++) to[i] = from[i];
+}
+
+/* Pixels first .. first + count - 1 of a row, zero outside the image, to scratch, pixel after pixel. */
+static inline void copy_padded(__local float *scratch, __global const float *row, int first,
+                               int count, int width, int pixel, int channels) {
+    const int from = min(max(-first, 0), count), to = max(min(width - first, count), from);
+    fill_zeros(scratch, from * channels);
+    fill_zeros(scratch + to * channels, (count - to) * channels);
+    if (pixel == channels) {
+        copy_floats(scratch + from * channels, row + (first + from) * channels,
+                    (to - from) * channels);
+        return;
+    }
+    for (int i = from; i < to; i++)
+        copy_floats(scratch + i * channels, row + (first + i) * pixel, channels);
+}
+
+/* All taps s of one source row for one tile: tap s reads the pixels (col0 + s col_tap) / col_div, + step, + 2 step, ...
+   (backward-data: only exact quotients exist). A tile that reaches beyond the image goes through scratch. */
 static inline void accumulate_row(float16 acc[WT][KV], __global const float *row, int width,
                                   int pixel, int step, int col0, int col_tap, int col_div,
                                   __global const float *weights, int taps, int channels,
-                                  __global const float *zeros) {
+                                  __local float *scratch) {
+    const int reach = (taps - 1) * col_tap;
+    const int first = floor_div(col0 + min(reach, 0), col_div);
+    const int last = floor_div(col0 + max(reach, 0), col_div) + (WT - 1) * step;
+    const bool inside = first >= 0 && last < width;
+    if (!inside) copy_padded(scratch, row, first, last - first + 1, width, pixel, channels);
     for (int s = 0; s < taps; s++) {
-        int col = col0 + s * col_tap;
-        if (col % col_div != 0) continue;
-        col /= col_div;
+        const int at = col0 + s * col_tap;
+        if (at % col_div != 0) continue;
+        const int col = at / col_div;
         __global const float *w = weights + (size_t)s * channels * KB;
-        if (col >= 0 && col + (WT - 1) * step < width) {
-            accumulate(acc, row + col * pixel, step * pixel, w, channels);
-        } else {
-            __global const float *source[WT];
+        if (inside)
+            accumulate_image(acc, row + col * pixel, step * pixel, w, channels);
+        else
+            accumulate_scratch(acc, scratch + (col - first) * channels, step * channels, w,
+                               channels);
+    }
+}
+
+/* out = act(acc + bias + residual) for WT pixels, step floats apart, of which lanes channels exist. bias and residual may be 0.
+   Not unrolled, from a copy: the code stays short, and acc stays in registers until here. */
+static inline void finish_tile(float16 acc[WT][KV], __global float *out, int step, int lanes,
+                               __global const float *bias, __global const float *residual, int act,
+                               float alpha) {
+    float16 tile[WT * KV];
 #pragma unroll
-            for (int j = 0; j < WT; j++) {
-                const int at = col + j * step;
-                source[j] = at >= 0 && at < width ? row + at * pixel : zeros;
-            }
-            accumulate_edge(acc, source, w, channels);
+    for (int j = 0; j < WT; j++)
+#pragma unroll
+        for (int v = 0; v < KV; v++) tile[j * KV + v] = acc[j][v];
+    for (int v = 0; v < KV; v++) {
+        const int count = lanes - 16 * v;
+        const float16 b = bias ? load_lanes(count, bias + 16 * v) : (float16)(0.0f);
+        for (int j = 0; j < WT; j++) {
+            const size_t at = (size_t)j * step + 16 * v;
+            float16 value = tile[j * KV + v] + b;
+            if (residual) value += load_lanes(count, residual + at);
+            store_lanes(activate16(value, act, alpha), count, out + at);
         }
     }
 }
@@ -201,14 +230,13 @@ conv_direct_fwd(__global const float *restrict x, __global const float *restrict
                 __global const float *bias, __global const float *residual,
                 __global float *restrict y, int arg_H, int arg_W, int arg_C, int arg_P, int arg_Q,
                 int arg_K, int arg_R, int arg_S, int arg_U, int arg_V, int arg_PT, int arg_PL,
-                int arg_D, int arg_E, int arg_G, int zeros_at, int act, float alpha) {
+                int arg_D, int arg_E, int arg_G, int act, float alpha, __local float *scratch) {
     const int H = DIM(H), W = DIM(W), C = DIM(C), P = DIM(P), Q = DIM(Q), K = DIM(K);
     const int R = DIM(R), S = DIM(S), Cg = C / DIM(G), Kg = K / DIM(G);
     const int block = (int)get_global_id(ORDER), row = (int)get_global_id(1 - ORDER);
     const int blocks = (Kg + KB - 1) / KB;
     const int group = block / blocks, k0 = block % blocks * KB;
     const int n = row / P, p = row % P;
-    const int lanes = Kg - k0; /* KB or fewer are left */
     __global const float *weights = packed + (size_t)block * R * S * Cg * KB;
     __global const float *image = x + (size_t)n * H * W * C + group * Cg;
 
@@ -224,46 +252,12 @@ conv_direct_fwd(__global const float *restrict x, __global const float *restrict
             const int h = p * DIM(U) - DIM(PT) + r * DIM(D);
             if (h < 0 || h >= H) continue;
             accumulate_row(acc, image + (size_t)h * W * C, W, C, DIM(V), q0 * DIM(V) - DIM(PL),
-                           DIM(E), 1, weights + (size_t)r * S * Cg * KB, S, Cg, packed + zeros_at);
+                           DIM(E), 1, weights + (size_t)r * S * Cg * KB, S, Cg, scratch);
         }
 
         const size_t at = ((size_t)(n * P + p) * Q + q0) * K + group * Kg + k0;
-        if (bias) {
-#pragma unroll
-            for (int v = 0; v < KV; v++) {
-                const float16 b = load_lanes(lanes - 16 * v, bias + group * Kg + k0 + 16 * v);
-#pragma unroll
-                for (int j = 0; j < WT; j++) acc[j][v] += b;
-            }
-        }
-        if (residual) {
-#pragma unroll
-            for (int j = 0; j < WT; j++)
-#pragma unroll
-                for (int v = 0; v < KV; v++)
-                    acc[j][v] += load_lanes(lanes - 16 * v, residual + at + (size_t)j * K + 16 * v);
-        }
-        if (act == ACT_RELU) {
-#pragma unroll
-            for (int j = 0; j < WT; j++)
-#pragma unroll
-                for (int v = 0; v < KV; v++)
-                    acc[j][v] = select(acc[j][v], (float16)(0.0f), acc[j][v] < 0.0f);
-        }
-#pragma unroll
-        for (int j = 0; j < WT; j++)
-#pragma unroll
-            for (int v = 0; v < KV; v++)
-                store_lanes(acc[j][v], lanes - 16 * v, y + at + (size_t)j * K + 16 * v);
-
-        if (act > ACT_RELU) { /* rare and long: not unrolled, on what was just stored */
-            for (int j = 0; j < WT; j++)
-                for (int v = 0; v < KV; v++) {
-                    __global float *out = y + at + (size_t)j * K + 16 * v;
-                    const float16 value = load_lanes(lanes - 16 * v, out);
-                    store_lanes(activate16(value, act, alpha), lanes - 16 * v, out);
-                }
-        }
+        finish_tile(acc, y + at, K, Kg - k0, bias ? bias + group * Kg + k0 : 0,
+                    residual ? residual + at : 0, act, alpha);
     }
 }
 
@@ -271,14 +265,13 @@ __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_direct_bwd_data(__global const float *restrict dy, __global const float *restrict packed,
                      __global float *restrict dx, int arg_H, int arg_W, int arg_C, int arg_P,
                      int arg_Q, int arg_K, int arg_R, int arg_S, int arg_U, int arg_V, int arg_PT,
-                     int arg_PL, int arg_D, int arg_E, int arg_G, int zeros_at) {
+                     int arg_PL, int arg_D, int arg_E, int arg_G, __local float *scratch) {
     const int H = DIM(H), W = DIM(W), C = DIM(C), P = DIM(P), Q = DIM(Q), K = DIM(K);
     const int R = DIM(R), S = DIM(S), V = DIM(V), Cg = C / DIM(G), Kg = K / DIM(G);
     const int block = (int)get_global_id(ORDER), row = (int)get_global_id(1 - ORDER);
     const int blocks = (Cg + KB - 1) / KB;
     const int group = block / blocks, c0 = block % blocks * KB;
     const int n = row / H, h = row % H;
-    const int lanes = Cg - c0;
     __global const float *weights = packed + (size_t)block * R * S * Kg * KB;
     __global const float *image = dy + (size_t)n * P * Q * K + group * Kg;
 
@@ -297,15 +290,11 @@ conv_direct_bwd_data(__global const float *restrict dy, __global const float *re
                 if (t < 0 || t % DIM(U) != 0 || t / DIM(U) >= P) continue;
                 accumulate_row(acc, image + (size_t)(t / DIM(U)) * Q * K, Q, K, 1,
                                phase + first * V + DIM(PL), -DIM(E), V,
-                               weights + (size_t)r * S * Kg * KB, S, Kg, packed + zeros_at);
+                               weights + (size_t)r * S * Kg * KB, S, Kg, scratch);
             }
             __global float *out = dx + ((size_t)(n * H + h) * W + phase + first * V) * C +
                                   group * Cg + c0;
-#pragma unroll
-            for (int j = 0; j < WT; j++)
-#pragma unroll
-                for (int v = 0; v < KV; v++)
-                    store_lanes(acc[j][v], lanes - 16 * v, out + (size_t)j * V * C + 16 * v);
+            finish_tile(acc, out, V * C, Cg - c0, 0, 0, ACT_NONE, 0.0f);
         }
     }
 }
@@ -331,13 +320,13 @@ static inline void weights_inside(float16 acc[ST][CT][KV], __global const float 
     }
 }
 
-/* The same where taps may lie in the padding, beyond the last tap, or dy's vector beyond dy's end: left(q) floats
-   of dy remain from pixel q on. */
+/* The pixels outside [from, to): taps may lie in the padding or beyond the last one, and dy's vector may reach beyond dy's
+   end: left floats of dy remain from this row on. */
 static inline void weights_edge(float16 acc[ST][CT][KV], __global const float *x,
-                                __global const float *dy, int from, int to, int x_step,
+                                __global const float *dy, int from, int to, int count, int x_step,
                                 int tap_step, int K, int col0, int col_step, int col_tap, int width,
                                 int taps, int left) {
-    for (int q = from; q < to; q++) {
+    for (int q = from > 0 ? 0 : to; q < count; q = q + 1 == from ? to : q + 1) {
         float16 g[KV];
 #pragma unroll
         for (int v = 0; v < KV; v++)
@@ -356,31 +345,15 @@ static inline void weights_edge(float16 acc[ST][CT][KV], __global const float *x
     }
 }
 
-/* Global size: (channel tiles x tap tiles x R, groups x blocks, chunks). A vector of dy may reach into the next
-   pixel, whose lanes are never stored. */
-__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
-conv_direct_bwd_weights(__global const float *restrict x, __global const float *restrict dy,
-                        __global float *restrict sums, int N, int arg_H, int arg_W, int arg_C,
-                        int arg_P, int arg_Q, int arg_K, int arg_R, int arg_S, int arg_U, int arg_V,
-                        int arg_PT, int arg_PL, int arg_D, int arg_E, int arg_G, int chunk_rows) {
-    const int H = DIM(H), W = DIM(W), C = DIM(C), P = DIM(P), Q = DIM(Q), K = DIM(K);
-    const int R = DIM(R), S = DIM(S), V = DIM(V), E = DIM(E);
-    const int Cg = C / DIM(G), Kg = K / DIM(G);
-    const int channel_tiles = (Cg + CT - 1) / CT, tap_tiles = (S + ST - 1) / ST;
-    const int tile = (int)get_global_id(0);
-    const int c_first = tile % channel_tiles * CT;
-    const int c0 = min(c_first, Cg - CT); /* the last tile starts earlier and stores fewer */
-    const int s0 = tile / channel_tiles % tap_tiles * ST;
-    const int r = tile / (channel_tiles * tap_tiles);
-    const int blocks = (Kg + KB - 1) / KB;
-    const int group = (int)get_global_id(1) / blocks;
-    const int k0 = (int)get_global_id(1) % blocks * KB;
-    const int taps = min(ST, S - s0);
-    const int row_first = (int)get_global_id(2) * chunk_rows;
-    const int row_last = min(row_first + chunk_rows, N * P);
-
+/* Adds the tile's sums over rows row_first .. row_last - 1 of (n, p) to out: [tap][channel][KB], the first
+   time (fresh) to nothing. c_first - c0 channels of the tile belong to the tile before it. */
+static inline void weights_tile(__global const float *x, __global const float *dy,
+                                __global float *out, bool fresh, int row_first, int row_last, int N,
+                                int H, int W, int C, int P, int Q, int K, int S, int U, int V,
+                                int PT, int D, int E, int Cg, int r, int s0, int col0, int c_first,
+                                int channel0, int k0) {
+    const int c0 = min(c_first, Cg - CT), taps = min(ST, S - s0);
     /* Columns for which every tap of the tile lies inside: 0 <= col0 + q V and col0 + (taps - 1) E + q V < W. */
-    const int col0 = s0 * E - DIM(PL);
     const int last = W - 1 - col0 - (taps - 1) * E;
     const int from = min(Q, col0 < 0 ? (-col0 + V - 1) / V : 0);
     const int to = taps < ST || last < 0 ? from : max(from, min(Q, last / V + 1));
@@ -391,39 +364,74 @@ conv_direct_bwd_weights(__global const float *restrict x, __global const float *
 #pragma unroll
         for (int c = 0; c < CT; c++)
 #pragma unroll
-            for (int v = 0; v < KV; v++) acc[s][c][v] = (float16)(0.0f);
+            for (int v = 0; v < KV; v++) {
+                const bool known = !fresh && s < taps && c0 + c >= c_first;
+                acc[s][c][v] =
+                    known ? vload16(v, out + ((s0 + s) * Cg + c0 + c) * KB) : (float16)(0.0f);
+            }
 
+    int n = row_first / P, p = row_first % P;
     for (int row = row_first; row < row_last; row++) {
-        const int n = row / P, h = row % P * DIM(U) - DIM(PT) + r * DIM(D);
-        if (h < 0 || h >= H) continue;
-        __global const float *xr = x + (ptrdiff_t)((n * H + h) * W + col0) * C + group * Cg + c0;
-        const size_t dy_at = (size_t)row * Q * K + group * Kg + k0;
-        const int left = (int)((size_t)N * P * Q * K - dy_at);
-        const int safe = left >= (Q - 1) * K + KB ? to : from; /* the tensor's very end */
-        weights_edge(acc, xr, dy + dy_at, 0, from, V * C, E * C, K, col0, V, E, W, taps, left);
-        weights_inside(acc, xr, dy + dy_at, from, safe, V * C, E * C, K);
-        weights_edge(acc, xr, dy + dy_at, safe, Q, V * C, E * C, K, col0, V, E, W, taps, left);
+        const int h = p * U - PT + r * D;
+        if (h >= 0 && h < H) {
+            __global const float *xr = x + (ptrdiff_t)((n * H + h) * W + col0) * C + channel0 + c0;
+            const size_t dy_at = (size_t)row * Q * K + k0;
+            const int left = (int)((size_t)N * P * Q * K - dy_at);
+            const int safe = left >= (Q - 1) * K + KB ? to : from; /* dy's very end */
+            weights_inside(acc, xr, dy + dy_at, from, safe, V * C, E * C, K);
+            weights_edge(acc, xr, dy + dy_at, from, safe, Q, V * C, E * C, K, col0, V, E, W, taps,
+                         left);
+        }
+        if (++p == P) {
+            p = 0;
+            n++;
+        }
     }
-
-    __global float *out = sums + (size_t)get_global_id(2) * R * S * Cg * K;
 #pragma unroll
     for (int s = 0; s < ST; s++)
 #pragma unroll
         for (int c = 0; c < CT; c++)
 #pragma unroll
-            for (int v = 0; v < KV; v++) {
-                if (s >= taps || c0 + c < c_first) continue;
-                const size_t at = (((size_t)r * S + s0 + s) * Cg + c0 + c) * K + group * Kg + k0;
-                store_lanes(acc[s][c][v], Kg - k0 - 16 * v, out + at + 16 * v);
-            }
+            for (int v = 0; v < KV; v++)
+                if (s < taps && c0 + c >= c_first)
+                    vstore16(acc[s][c][v], v, out + ((s0 + s) * Cg + c0 + c) * KB);
 }
 
-/* dw[i] = sums[0][i] + sums[1][i] + ..., in this order. */
+/* Global size: (groups x blocks, chunks). A chunk goes over its rows band by band, and over all tiles in each band: a
+   band of dy stays in the first-level cache. A vector of dy may reach into the next pixel; its sums are never read. */
+__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
+conv_direct_bwd_weights(__global const float *restrict x, __global const float *restrict dy,
+                        __global float *restrict sums, int N, int arg_H, int arg_W, int arg_C,
+                        int arg_P, int arg_Q, int arg_K, int arg_R, int arg_S, int arg_U, int arg_V,
+                        int arg_PT, int arg_PL, int arg_D, int arg_E, int arg_G, int chunk_rows,
+                        int band_rows) {
+    const int P = DIM(P), K = DIM(K), R = DIM(R), S = DIM(S), G = DIM(G);
+    const int Cg = DIM(C) / G, Kg = K / G, blocks = (Kg + KB - 1) / KB;
+    const int block = (int)get_global_id(0), chunk = (int)get_global_id(1);
+    const int group = block / blocks, k0 = group * Kg + block % blocks * KB;
+    const int row_first = chunk * chunk_rows, row_last = min(row_first + chunk_rows, N * P);
+    __global float *out = sums + ((size_t)chunk * G * blocks + block) * R * S * Cg * KB;
+
+    for (int band = row_first; band < row_last; band += band_rows)
+        for (int r = 0; r < R; r++)
+            for (int s = 0; s < S; s += ST)
+                for (int c = 0; c < Cg; c += CT)
+                    weights_tile(x, dy, out + (size_t)r * S * Cg * KB, band == row_first, band,
+                                 min(band + band_rows, row_last), N, DIM(H), DIM(W), DIM(C), P,
+                                 DIM(Q), K, S, DIM(U), DIM(V), DIM(PT), DIM(D), DIM(E), Cg, r, s,
+                                 s * DIM(E) - DIM(PL), c, group * Cg, k0);
+}
+
+/* dw[r,s,c,k] = its sums of chunk 0, 1, ..., added in this order. */
 __kernel void conv_direct_reduce(__global const float *restrict sums, __global float *restrict dw,
-                                 int count, int chunks) {
+                                 int count, int chunks, int rsc, int K, int Kg) {
     const int i = (int)get_global_id(0);
     if (i >= count) return;
-    float total = sums[i];
-    for (int chunk = 1; chunk < chunks; chunk++) total += sums[(size_t)chunk * count + i];
+    const int k = i % K, tap = i / K, blocks = (Kg + KB - 1) / KB;
+    const int block = k / Kg * blocks + k % Kg / KB, lane = k % Kg % KB;
+    const size_t chunk_floats = (size_t)(K / Kg) * blocks * rsc * KB;
+    __global const float *sum = sums + ((size_t)block * rsc + tap) * KB + lane;
+    float total = sum[0];
+    for (int chunk = 1; chunk < chunks; chunk++) total += sum[chunk * chunk_floats];
     dw[i] = total;
 }

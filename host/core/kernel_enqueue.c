@@ -31,7 +31,8 @@ tess_status kernel_enqueue(tess_context *ctx, cl_kernel kernel, const struct ker
     if (!ctx || !kernel || !range || (!args && count) || !what)
         return context_fail(ctx, TESS_INVALID_ARGUMENT, "kernel_enqueue: an argument is NULL");
     for (unsigned i = 0; i < count; i++) {
-        cl_int code = clSetKernelArg(kernel, i, args[i].size, &args[i].value);
+        const void *value = args[i].local ? NULL : &args[i].value;
+        cl_int code = clSetKernelArg(kernel, i, args[i].size, value);
         if (code != CL_SUCCESS) return fail_argument(ctx, kernel, code, i, what);
     }
     bool chosen = range->local[0] || range->local[1] || range->local[2];

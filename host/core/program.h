@@ -32,6 +32,7 @@ void programs_destroy(tess_context *ctx);
 
 struct kernel_arg {
     size_t size;
+    bool local; /* size bytes of local memory; value is not used */
     union {
         cl_mem mem;
         cl_int i;
@@ -43,11 +44,12 @@ struct kernel_arg {
 
 #define ARG_MEM(m) ((struct kernel_arg){.size = sizeof(cl_mem), .value.mem = (m)})
 /* A tensor, or NULL, which becomes a null pointer in the kernel. */
-#define ARG_TENSOR(t) ARG_MEM((t) ? (t)->mem : NULL)
-#define ARG_INT(x)    ((struct kernel_arg){.size = sizeof(cl_int), .value.i = (x)})
-#define ARG_UINT(x)   ((struct kernel_arg){.size = sizeof(cl_uint), .value.u = (x)})
-#define ARG_ULONG(x)  ((struct kernel_arg){.size = sizeof(cl_ulong), .value.ul = (x)})
-#define ARG_FLOAT(x)  ((struct kernel_arg){.size = sizeof(cl_float), .value.f = (x)})
+#define ARG_TENSOR(t)    ARG_MEM((t) ? (t)->mem : NULL)
+#define ARG_LOCAL(bytes) ((struct kernel_arg){.size = (bytes), .local = true})
+#define ARG_INT(x)       ((struct kernel_arg){.size = sizeof(cl_int), .value.i = (x)})
+#define ARG_UINT(x)      ((struct kernel_arg){.size = sizeof(cl_uint), .value.u = (x)})
+#define ARG_ULONG(x)     ((struct kernel_arg){.size = sizeof(cl_ulong), .value.ul = (x)})
+#define ARG_FLOAT(x)     ((struct kernel_arg){.size = sizeof(cl_float), .value.f = (x)})
 
 struct kernel_range {
     cl_uint dims;

@@ -6,7 +6,7 @@
 #include "core/tensor.h"
 #include "ops/conv/conv_algo.h"
 
-enum { WT, KV, CT, ST, ORDER, FIX, CHUNK, PARAM_COUNT };
+enum { WT, KV, CT, ST, ORDER, FIX, CHUNK, BAND, PARAM_COUNT };
 enum { LANES = 16 }; /* of a float16 */
 
 #define IN_ROWS (CONV_IN_FWD | CONV_IN_BWD_DATA)
@@ -17,15 +17,17 @@ static const struct conv_param params[PARAM_COUNT] = {
     [ST] = {"st", CONV_IN_BWD_WEIGHTS, 6, {1, 2, 3, 4, 5, 7}},
     [ORDER] = {"order", IN_ROWS, 2, {0, 1}},
     [FIX] = {"fix", CONV_IN_ALL, 2, {0, 1}},
-    [CHUNK] = {"chunk", CONV_IN_BWD_WEIGHTS, 6, {4096, 128, 256, 512, 1024, 2048}},
+    /* Output pixels of a chunk and of a band, rounded up to whole rows. */
+    [CHUNK] = {"chunk", CONV_IN_BWD_WEIGHTS, 6, {512, 1024, 2048, 4096, 8192, 16384}},
+    [BAND] = {"band", CONV_IN_BWD_WEIGHTS, 3, {64, 128, 256}},
 };
 
 struct direct {
     tess_context *ctx;
     struct conv_problem problem;
     struct conv_config config;
-    cl_kernel pack, main; /* forward and backward-data; backward-weights: main and reduce */
-    cl_kernel reduce;
+    cl_kernel pack, main; /* forward and backward-data */
+    cl_kernel reduce;     /* backward-weights: after main */
 };
 
 static int ceil_div(int a, int b) {
@@ -34,9 +36,9 @@ static int ceil_div(int a, int b) {
 
 /* ---------------------------------------------------------------- sizes */
 
-/* Forward makes K from C, backward-data C from K. */
+/* Forward makes K from C, backward-data C from K; the sums of backward-weights are laid out like forward's weights. */
 static int source_channels(const struct conv_problem *p) {
-    return p->pass == TESS_CONV_FWD ? p->cg : p->kg;
+    return p->pass == TESS_CONV_BWD_DATA ? p->kg : p->cg;
 }
 static int dest_channels(const struct conv_problem *p) {
     return p->pass == TESS_CONV_BWD_DATA ? p->cg : p->kg;
@@ -55,37 +57,43 @@ static int blocks(const struct conv_problem *p, const struct conv_config *config
     return p->d.groups * ceil_div(dest_channels(p), LANES * config->value[KV]);
 }
 
-/* Floats of packed weights, the row of zeros behind them not counted. */
+/* Floats of packed weights, or of one chunk's sums. */
 static int64_t packed_floats(const struct conv_problem *p, const struct conv_config *config) {
     return (int64_t)blocks(p, config) * LANES * config->value[KV] * p->d.r * p->d.s *
            source_channels(p);
 }
-static int64_t zero_floats(const struct conv_problem *p) {
-    return (int64_t)LANES * ceil_div(source_channels(p), LANES);
+/* Bytes of the padded copy of a tile's part of a row, the longest that any tap and phase needs. */
+static int64_t scratch_bytes(const struct conv_problem *p, int tile) {
+    const tess_conv_desc *d = &p->d;
+    int64_t reach = (int64_t)(d->s - 1) * d->dilation_w;
+    int64_t pixels = p->pass == TESS_CONV_FWD ? (int64_t)(tile - 1) * d->stride_w + reach + 1
+                                              : tile + reach / d->stride_w + 1;
+    return pixels * source_channels(p) * (int64_t)sizeof(float);
 }
 
 static int chunk_rows(const struct conv_problem *p, const struct conv_config *config) {
     return ceil_div(config->value[CHUNK], p->q);
+}
+static int band_rows(const struct conv_problem *p, const struct conv_config *config) {
+    return ceil_div(config->value[BAND], p->q);
 }
 static int chunks(const struct conv_problem *p, const struct conv_config *config) {
     return ceil_div(p->d.n * p->p, chunk_rows(p, config));
 }
 
 static size_t workspace(const struct conv_problem *p, const struct conv_config *config) {
-    if (p->pass != TESS_CONV_BWD_WEIGHTS)
-        return (size_t)(packed_floats(p, config) + zero_floats(p)) * sizeof(float);
-    int count = chunks(p, config);
-    return count == 1 ? 0 : (size_t)count * conv_problem_w(p) * sizeof(float);
+    size_t packed = (size_t)packed_floats(p, config) * sizeof(float);
+    return p->pass == TESS_CONV_BWD_WEIGHTS ? packed * (size_t)chunks(p, config) : packed;
 }
 
 /* ---------------------------------------------------------------- where it applies */
 
 static bool applicable(const struct conv_problem *p, const tess_device_info *device) {
-    (void)device;
+    if (p->d.layout != TESS_NHWC) return false;
     /* Kernels index with int; the widest block pads the packed weights the most. */
     struct conv_config widest = {.value = {[WT] = 1, [KV] = 4}};
-    return p->d.layout == TESS_NHWC && (p->pass == TESS_CONV_BWD_WEIGHTS ||
-                                        packed_floats(p, &widest) + zero_floats(p) <= INT32_MAX);
+    if (packed_floats(p, &widest) > INT32_MAX) return false;
+    return p->pass == TESS_CONV_BWD_WEIGHTS || scratch_bytes(p, 1) <= (int64_t)device->local_memory;
 }
 
 static int vector_registers(const tess_device_info *device) {
@@ -109,7 +117,8 @@ static bool valid(const struct conv_problem *p, const tess_device_info *device,
     /* A block that is a whole vector too wide computes zeros. */
     if (v[KV] > 1 && (v[KV] - 1) * LANES >= dest_channels(p)) return false;
     if (p->pass != TESS_CONV_BWD_WEIGHTS)
-        return v[WT] <= dest_row_pixels(p) && registers_fit(device, v[WT] * v[KV], v[KV]);
+        return v[WT] <= dest_row_pixels(p) && registers_fit(device, v[WT] * v[KV], v[KV]) &&
+               scratch_bytes(p, v[WT]) <= (int64_t)device->local_memory;
     return v[CT] <= p->cg && v[ST] <= p->d.s &&
            chunks(p, config) <= 64 * (int)device->compute_units &&
            registers_fit(device, v[CT] * v[ST] * v[KV], v[KV]);
@@ -117,17 +126,14 @@ static bool valid(const struct conv_problem *p, const tess_device_info *device,
 
 /* ---------------------------------------------------------------- prediction */
 
-static double max3(double a, double b, double c) {
-    double m = a > b ? a : b;
-    return m > c ? m : c;
-}
-
-/* Cycles of the innermost loop's body: two fused multiply-adds and two loads a cycle, four cycles from one
-   multiply-add to the next on the same accumulator. */
-static double body_cycles(const tess_device_info *device, int scalars, int vectors) {
+/* Cycles of the innermost loop's body: two fused multiply-adds a cycle, which loads slow down by a quarter cycle each;
+   vectors that stream from the second-level cache (streamed) cost one more; at least four cycles lie
+   between two multiply-adds on the same accumulator. */
+static double body_cycles(const tess_device_info *device, int scalars, int vectors, bool streamed) {
     int parts = register_parts(device);
-    double cycles =
-        max3(0.5 * scalars * vectors * parts, 0.5 * (scalars + vectors * parts) + 0.5, 4.0);
+    double cycles = 0.5 * scalars * vectors * parts + 0.25 * (scalars + vectors * parts) +
+                    (streamed ? vectors * parts : 0);
+    if (cycles < 4) cycles = 4;
     int needed = (scalars * vectors + vectors) * parts + 1;
     return needed > vector_registers(device) ? cycles * 1.2 : cycles;
 }
@@ -146,7 +152,9 @@ static double predict_rows(const struct conv_problem *p, const tess_device_info 
     double taps = (double)p->d.r * p->d.s;
     if (p->pass == TESS_CONV_BWD_DATA) taps /= (double)p->d.stride_h * p->d.stride_w;
     double tiles = (double)phases * ceil_div(dest_row_pixels(p), v[WT]);
-    double tile = taps * (source_channels(p) * body_cycles(device, v[WT], v[KV]) + 10) +
+    /* Pixel addresses are computed anew for every tap unless the dimensions are compiled in. */
+    double per_tap = v[FIX] ? 10 : 10 + 1.0 * v[WT];
+    double tile = taps * (source_channels(p) * body_cycles(device, v[WT], v[KV], true) + per_tap) +
                   3.0 * v[WT] * v[KV] * register_parts(device) + 20;
     double packing =
         (double)packed_floats(p, config) / LANES * (p->pass == TESS_CONV_FWD ? 3.0 : 20.0);
@@ -160,19 +168,18 @@ static double predict_rows(const struct conv_problem *p, const tess_device_info 
 static double predict_weights(const struct conv_problem *p, const tess_device_info *device,
                               const struct conv_config *config) {
     const int *v = config->value;
-    int tap_tiles = ceil_div(p->d.s, v[ST]);
-    double items =
-        (double)ceil_div(p->cg, v[CT]) * tap_tiles * p->d.r * blocks(p, config) * chunks(p, config);
+    int bands = ceil_div(chunk_rows(p, config), band_rows(p, config));
+    double tiles = (double)ceil_div(p->cg, v[CT]) * ceil_div(p->d.s, v[ST]) * p->d.r;
     double pixels = (double)chunk_rows(p, config) * p->q;
-    double body = body_cycles(device, v[CT] * v[ST], v[KV]) + 1;
+    double body = body_cycles(device, v[CT] * v[ST], v[KV], false) + 1;
     if (p->d.s % v[ST] != 0) body *= 1.5;
-    /* A chunk of dy and x that leaves the second-level cache is fetched anew for every tile. */
-    if (pixels * (dest_channels(p) + p->cg) * sizeof(float) > 1e6) body *= 1.05;
-    double item = pixels * body + 20.0 * chunk_rows(p, config) + 4.0 * v[CT] * v[ST] * v[KV] + 50;
-    /* Partial sums are written once and read once, at about 8 bytes a cycle. */
-    double reduce =
-        chunks(p, config) > 1 ? (double)chunks(p, config) * (double)conv_problem_w(p) : 0;
-    return spread(item, items, device) +
+    /* A band of dy and of x for one tile leaves the first-level cache. */
+    if ((double)band_rows(p, config) * p->q * (v[KV] * LANES * 4 + 64) > 40e3) body *= 1.1;
+    double tile = pixels * body + 20.0 * chunk_rows(p, config) +
+                  bands * (3.0 * v[CT] * v[ST] * v[KV] * register_parts(device) + 40);
+    /* Sums are written once and read once, at about 8 bytes a cycle. */
+    double reduce = (double)chunks(p, config) * (double)packed_floats(p, config);
+    return spread(tile * tiles, (double)blocks(p, config) * chunks(p, config), device) +
            reduce / (device->compute_units ? device->compute_units : 1);
 }
 
@@ -180,8 +187,8 @@ static double predict(const struct conv_problem *p, const tess_device_info *devi
                       const struct conv_config *config) {
     double cycles = p->pass == TESS_CONV_BWD_WEIGHTS ? predict_weights(p, device, config)
                                                      : predict_rows(p, device, config);
-    /* Compiling dimensions in gains little and costs one more build a layer. */
-    if (config->value[FIX]) cycles *= 1.01;
+    /* Compiling dimensions in costs one more build a layer: only for a gain that shows. */
+    if (config->value[FIX]) cycles *= 1.08;
     /* On a GPU one work-item a work-group leaves all lanes but one idle. */
     return device->type & CL_DEVICE_TYPE_CPU ? cycles : cycles * 64;
 }
@@ -239,7 +246,7 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
     if (!status) status = program_kernel(ctx, program, mains[p->pass], &direct->main);
     if (!status && p->pass != TESS_CONV_BWD_WEIGHTS)
         status = program_kernel(ctx, program, packs[p->pass], &direct->pack);
-    if (!status && p->pass == TESS_CONV_BWD_WEIGHTS && chunks(p, config) > 1)
+    if (!status && p->pass == TESS_CONV_BWD_WEIGHTS)
         status = program_kernel(ctx, program, "conv_direct_reduce", &direct->reduce);
     if (status) {
         destroy(direct);
@@ -289,11 +296,11 @@ static tess_status enqueue_rows(const struct direct *direct, const tess_conv_arg
     list[count++] = ARG_TENSOR(forward ? args->y : args->x);
     append_dimensions(p, list + count);
     count += DIMS;
-    list[count++] = ARG_INT((int)packed_floats(p, &direct->config));
     if (forward) {
         list[count++] = ARG_INT((int)p->act.kind);
         list[count++] = ARG_FLOAT(p->act.alpha);
     }
+    list[count++] = ARG_LOCAL((size_t)scratch_bytes(p, direct->config.value[WT]));
     size_t block_items = (size_t)blocks(p, &direct->config), row_items = (size_t)dest_rows(p);
     struct kernel_range range = {2, {block_items, row_items}, {1, 1}};
     if (direct->config.value[ORDER]) {
@@ -305,25 +312,26 @@ static tess_status enqueue_rows(const struct direct *direct, const tess_conv_arg
 
 static tess_status enqueue_weights(const struct direct *direct, const tess_conv_args *args) {
     const struct conv_problem *p = &direct->problem;
-    const int *v = direct->config.value;
     int count = chunks(p, &direct->config);
-    struct kernel_arg list[4 + DIMS + 1] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
-                                            ARG_TENSOR(count > 1 ? args->workspace : args->w),
-                                            ARG_INT(p->d.n)};
+    struct kernel_arg list[4 + DIMS + 2] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
+                                            ARG_TENSOR(args->workspace), ARG_INT(p->d.n)};
     append_dimensions(p, list + 4);
     list[4 + DIMS] = ARG_INT(chunk_rows(p, &direct->config));
-    size_t tiles =
-        (size_t)ceil_div(p->cg, v[CT]) * (size_t)ceil_div(p->d.s, v[ST]) * (size_t)p->d.r;
-    struct kernel_range range = {
-        3, {tiles, (size_t)blocks(p, &direct->config), (size_t)count}, {1, 1, 1}};
-    tess_status status = kernel_enqueue(direct->ctx, direct->main, &range, list, 4 + DIMS + 1,
+    list[4 + DIMS + 1] = ARG_INT(band_rows(p, &direct->config));
+    struct kernel_range range = {2, {(size_t)blocks(p, &direct->config), (size_t)count}, {1, 1}};
+    tess_status status = kernel_enqueue(direct->ctx, direct->main, &range, list, 4 + DIMS + 2,
                                         "convolution: backward-weights");
-    if (status || count == 1) return status;
+    if (status) return status;
     size_t elements = conv_problem_w(p);
-    const struct kernel_arg reduce[] = {ARG_TENSOR(args->workspace), ARG_TENSOR(args->w),
-                                        ARG_INT((int)elements), ARG_INT(count)};
+    const struct kernel_arg reduce[] = {ARG_TENSOR(args->workspace),
+                                        ARG_TENSOR(args->w),
+                                        ARG_INT((int)elements),
+                                        ARG_INT(count),
+                                        ARG_INT(p->d.r * p->d.s * p->cg),
+                                        ARG_INT(p->d.k),
+                                        ARG_INT(p->kg)};
     struct kernel_range flat = flat_range(elements);
-    return kernel_enqueue(direct->ctx, direct->reduce, &flat, reduce, 4,
+    return kernel_enqueue(direct->ctx, direct->reduce, &flat, reduce, 7,
                           "convolution: adding partial weight gradients");
 }
 
