@@ -119,7 +119,7 @@ static tess_status check_settings(tess_graph *graph, const struct layer *layer) 
         return error_set(&graph->error, TESS_INVALID_ARGUMENT,
                          "layer %s: no such activation, or a negative alpha; correct it",
                          layer->name);
-    if (layer->init < TESS_INIT_DEFAULT || layer->init > TESS_INIT_LECUN || !(layer->gain >= 0))
+    if (layer->init < TESS_INIT_DEFAULT || layer->init > TESS_INIT_FAN_IN || !(layer->gain >= 0))
         return error_set(&graph->error, TESS_INVALID_ARGUMENT,
                          "layer %s: no such init, or a negative gain; correct it", layer->name);
     return TESS_OK;

@@ -118,15 +118,17 @@ static void draw_weights(const tess_net *net, const struct param *param,
     const struct param_spec *spec = &param->spec;
     float gain = net->graph->layers[param->layer].gain;
     double scale = gain != 0 ? (double)gain : 1;
+    const double scales[] = {[TESS_INIT_HE] = sqrt(2 / spec->fan_in),
+                             [TESS_INIT_XAVIER] = sqrt(6 / (spec->fan_in + spec->fan_out)),
+                             [TESS_INIT_LECUN] = 2.4 / spec->fan_in,
+                             [TESS_INIT_FAN_IN] = 1 / sqrt(spec->fan_in)};
     tess_init init = init_of(net, param);
+    scale *= scales[init];
     if (init == TESS_INIT_HE) {
-        scale *= sqrt(2 / spec->fan_in);
         for (size_t i = 0; i < count; i++)
             data[i] = (float)(scale * random_normal(random));
         return;
     }
-    scale *=
-        init == TESS_INIT_XAVIER ? sqrt(6 / (spec->fan_in + spec->fan_out)) : 2.4 / spec->fan_in;
     for (size_t i = 0; i < count; i++)
         data[i] = (float)(scale * (2 * (double)random_uniform(random) - 1));
 }
