@@ -506,7 +506,7 @@ typedef enum tess_init {
     TESS_INIT_HE,      /* normal, variance 2 / fan_in: He et al. 2015 */
     TESS_INIT_XAVIER,  /* uniform +- sqrt(6 / (fan_in + fan_out)): Glorot and Bengio 2010 */
     TESS_INIT_LECUN,   /* uniform +- 2.4 / fan_in: LeCun et al. 1998, appendix A */
-    TESS_INIT_FAN_IN   /* uniform +- 1 / sqrt(fan_in): smaller than He, as Torch and PyTorch start */
+    TESS_INIT_FAN_IN /* uniform +- 1 / sqrt(fan_in): smaller than He, as Torch and PyTorch start */
 } tess_init;
 
 typedef struct tess_conv_layer {
