@@ -327,7 +327,8 @@ TESS_API tess_conv_info tess_conv_plan_info(const tess_conv_plan *plan);
 /* forward:          x, w, [bias], [residual] -> y
    backward-data:    y holds dy, w            -> x receives dx
    backward-weights: x, y holds dy            -> w receives dw
-   workspace: a tensor of at least info.workspace bytes, NULL if that is 0; contents are lost. */
+   workspace: a tensor of at least info.workspace bytes, NULL if that is 0; contents are lost.
+   What is written shares no memory with what is read. */
 typedef struct tess_conv_args {
     tess_tensor *x, *w, *y;
     tess_tensor *bias, *residual;
