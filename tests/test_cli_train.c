@@ -125,8 +125,9 @@ static void test_twice(void **state) {
 }
 
 /* Trains in folder, killed at moments that a fixed generator chooses and resumed, until the training is done: a kill may hit
-   anything: start, step, validation, a file being written. Gives how often it went on from a finished epoch. */
-static int train_killed(const char *folder, int whole_ms, uint32_t *random) {
+   anything: start, step, validation, a file being written. Gives how often it went on from a finished epoch. *whole_ms is
+   how long a whole training is thought to take: less, if it was done before the kill; more, if no epoch was. */
+static int train_killed(const char *folder, int *whole_ms, uint32_t *random) {
     char last[FOLDER_PATH_SIZE];
     const char *const resume[] = {"train", "--resume", folder, NULL};
     int resumed = 0;
@@ -134,7 +135,7 @@ static int train_killed(const char *folder, int whole_ms, uint32_t *random) {
     for (int attempt = 0;; attempt++) {
         *random = *random * 1664525u + 1013904223u;
         bool to_the_end = attempt == 8;
-        int after = to_the_end ? 200000 : whole_ms / 2 + (int)(*random >> 16) % (whole_ms / 2);
+        int after = to_the_end ? 200000 : *whole_ms / 2 + (int)(*random >> 16) % (*whole_ms / 2);
         struct program_result result = attempt && !access(last, F_OK)
                                            ? program_run_signal(resume, SIGKILL, after)
                                            : run_train(folder, SIGKILL, after);
@@ -144,7 +145,11 @@ static int train_killed(const char *folder, int whole_ms, uint32_t *random) {
         if (status != 0 && (status != -SIGKILL || to_the_end))
             fail_msg("status %d after %d ms\n%s%s", status, after, result.out, result.err);
         program_free(&result);
-        if (status == 0) return resumed;
+        if (status == 0) {
+            if (attempt == 0) *whole_ms = *whole_ms * 3 / 4 + 2;
+            return resumed;
+        }
+        if (access(last, F_OK)) *whole_ms = *whole_ms * 5 / 4;
     }
 }
 
@@ -152,10 +157,10 @@ static void test_killed(void **state) {
     const struct suite *suite = *state;
     char killed[FOLDER_PATH_SIZE];
     uint32_t random = 12345;
-    int resumed = 0;
+    int resumed = 0, whole_ms = suite->ms;
     folder_path(suite->folder, "killed", killed);
-    for (int round = 0; resumed < 2 && round < 8; round++) {
-        resumed += train_killed(killed, suite->ms, &random);
+    for (int round = 0; resumed < 2 && round < 16; round++) {
+        resumed += train_killed(killed, &whole_ms, &random);
         assert_same_file(suite->whole, killed, "last.safetensors");
         assert_same_file(suite->whole, killed, "best.safetensors");
         assert_same_metrics(suite->whole, killed);

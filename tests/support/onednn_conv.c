@@ -1,10 +1,10 @@
 #include "support/onednn_conv.h"
 
-#include <dnnl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "support/check.h"
+#include "support/onednn.h"
 
 static void must(dnnl_status_t status, const char *what) {
     if (status != dnnl_success) fail_msg("oneDNN: %s: status %d", what, (int)status);
@@ -19,7 +19,7 @@ static dnnl_memory_desc_t dense(int ndims, const dnnl_dim_t *dims, const int *or
         stride *= dims[order[i]];
     }
     dnnl_memory_desc_t md;
-    must(dnnl_memory_desc_init_by_strides(&md, ndims, dims, dnnl_f32, strides), "memory desc");
+    must(md_create_strides(&md, ndims, dims, dnnl_f32, strides), "memory desc");
     return md;
 }
 
@@ -44,25 +44,47 @@ static struct call describe(const tess_conv_desc *d) {
     return call;
 }
 
+/* hint: the forward primitive descriptor; unused for the forward pass. */
+static dnnl_status_t make_desc(dnnl_engine_t engine, struct call *c, tess_conv_pass pass,
+                               dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *out) {
+    const dnnl_alg_kind_t algorithm = dnnl_convolution_direct;
+    md_ref x = MD(c->x), w = MD(c->w), y = MD(c->y);
+#if DNNL_VERSION_MAJOR >= 3
+    if (pass == TESS_CONV_FWD)
+        return dnnl_convolution_forward_primitive_desc_create(
+            out, engine, dnnl_forward_training, algorithm, x, w, NULL, y, c->strides, c->dilates,
+            c->before, c->after, NULL);
+    if (pass == TESS_CONV_BWD_DATA)
+        return dnnl_convolution_backward_data_primitive_desc_create(
+            out, engine, algorithm, x, w, y, c->strides, c->dilates, c->before, c->after, hint,
+            NULL);
+    return dnnl_convolution_backward_weights_primitive_desc_create(out, engine, algorithm, x, w,
+                                                                   NULL, y, c->strides, c->dilates,
+                                                                   c->before, c->after, hint, NULL);
+#else
+    dnnl_convolution_desc_t desc;
+    dnnl_status_t status;
+    if (pass == TESS_CONV_FWD)
+        status = dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_training, algorithm,
+                                                            x, w, NULL, y, c->strides, c->dilates,
+                                                            c->before, c->after);
+    else if (pass == TESS_CONV_BWD_DATA)
+        status = dnnl_dilated_convolution_backward_data_desc_init(
+            &desc, algorithm, x, w, y, c->strides, c->dilates, c->before, c->after);
+    else
+        status = dnnl_dilated_convolution_backward_weights_desc_init(
+            &desc, algorithm, x, w, NULL, y, c->strides, c->dilates, c->before, c->after);
+    return status != dnnl_success ? status
+                                  : dnnl_primitive_desc_create(out, &desc, NULL, engine, hint);
+#endif
+}
+
 static dnnl_primitive_desc_t primitive_desc(dnnl_engine_t engine, struct call *c,
                                             tess_conv_pass pass) {
-    dnnl_convolution_desc_t forward, backward;
     dnnl_primitive_desc_t hint, desc;
-    must(dnnl_dilated_convolution_forward_desc_init(
-             &forward, dnnl_forward_training, dnnl_convolution_direct, &c->x, &c->w, NULL, &c->y,
-             c->strides, c->dilates, c->before, c->after),
-         "forward desc");
-    must(dnnl_primitive_desc_create(&hint, &forward, NULL, engine, NULL), "forward primitive desc");
+    must(make_desc(engine, c, TESS_CONV_FWD, NULL, &hint), "forward primitive desc");
     if (pass == TESS_CONV_FWD) return hint;
-    must(pass == TESS_CONV_BWD_DATA ? dnnl_dilated_convolution_backward_data_desc_init(
-                                          &backward, dnnl_convolution_direct, &c->x, &c->w, &c->y,
-                                          c->strides, c->dilates, c->before, c->after)
-                                    : dnnl_dilated_convolution_backward_weights_desc_init(
-                                          &backward, dnnl_convolution_direct, &c->x, &c->w, NULL,
-                                          &c->y, c->strides, c->dilates, c->before, c->after),
-         "backward desc");
-    must(dnnl_primitive_desc_create(&desc, &backward, NULL, engine, hint),
-         "backward primitive desc");
+    must(make_desc(engine, c, pass, hint, &desc), "backward primitive desc");
     dnnl_primitive_desc_destroy(hint);
     return desc;
 }
@@ -81,7 +103,7 @@ float *onednn_conv(const tess_conv_desc *d, tess_conv_pass pass, const float *x,
     const int slots[3][3] = {{DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
                              {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST},
                              {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST}};
-    const dnnl_memory_desc_t *const mds[] = {&call.x, &call.w, &call.y};
+    md_ref const mds[] = {MD(call.x), MD(call.w), MD(call.y)};
     const float *const inputs[] = {x, w, dy};
     const int result_of[] = {2, 0, 1};
     float *result = NULL;
@@ -98,6 +120,9 @@ float *onednn_conv(const tess_conv_desc *d, tess_conv_pass pass, const float *x,
         dnnl_memory_destroy(args[i].memory);
     dnnl_primitive_destroy(primitive);
     dnnl_primitive_desc_destroy(desc);
+    md_destroy(call.x);
+    md_destroy(call.w);
+    md_destroy(call.y);
     dnnl_stream_destroy(stream);
     dnnl_engine_destroy(engine);
     return result;
