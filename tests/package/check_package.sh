@@ -1,8 +1,8 @@
 #!/bin/sh
-# check_package.sh CMAKE CC BUILD WORK: installs BUILD into WORK/moved and checks what an application gets:
+# check_package.sh CMAKE GENERATOR CC BUILD WORK: installs BUILD into WORK/moved and checks what an application gets:
 # pkg-config and CMake, shared and static; and which names the libraries show.
 set -eu
-cmake=$1 cc=$2 build=$3 work=$4
+cmake=$1 generator=$2 cc=$3 build=$4 work=$5
 source=$(cd "$(dirname "$0")" && pwd)
 
 fail() {
@@ -39,11 +39,10 @@ export PKG_CONFIG_PATH LD_LIBRARY_PATH
 "$work/shared" || fail "pkg-config, shared: exit status $?"
 
 # shellcheck disable=SC2046
-"$cc" -std=c11 "$source/consumer.c" -o "$work/static" \
-    $(pkg-config --static --cflags --libs tessera | sed 's/-ltessera/-l:libtessera.a/')
+"$cc" -std=c11 "$source/consumer.c" -o "$work/static" $(pkg-config --cflags --libs tessera-static)
 LD_LIBRARY_PATH='' "$work/static" || fail "pkg-config, static: exit status $?"
 
-"$cmake" -S "$source" -B "$work/build" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" ||
+"$cmake" -G "$generator" -S "$source" -B "$work/build" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" ||
     { cat "$work/log"; fail "find_package(tessera)"; }
 "$cmake" --build "$work/build" >"$work/log" || { cat "$work/log"; fail "build by CMake"; }
 "$work/build/consumer_shared" || fail "CMake, shared: exit status $?"
