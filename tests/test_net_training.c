@@ -231,7 +231,7 @@ static void dropout_follows_seed_and_step(void **state) {
 static void loss_falls(void **state) {
     tess_context *ctx = *state;
     static const char *const names[] = {"everything", "residual", "lenet5-relu", "resnet-tiny"};
-    static const int steps[] = {300, 200, 60, 80};
+    static const int steps[] = {300, 200, 150, 80};
     for (int i = 0; i < (check_tiny() ? 0 : 4); i++) {
         tess_graph *graph = test_net_graph(names[i]);
         struct test_batch batch = test_batch_make(graph, ROWS, ROWS, 2);
