@@ -24,11 +24,11 @@ static tess_status read_fields(const char *spec, const char *fields, int *count,
         if (digits && digits[1] >= '0' && digits[1] <= '9') value = strtoull(digits + 1, &end, 10);
         bool known = is_count || !strncmp(field, "seed=", 5);
         if (!known || !end || errno || (*end && *end != ',') ||
-            (is_count && (value < 1 || value > 10000000)))
+            (is_count && (value < 1 || value > DATASET_MAX_SYNTHETIC)))
             return error_set(error, TESS_INVALID_ARGUMENT,
                              "%s: '%s' is not understood; write e.g. "
-                             "synthetic:digits,count=10000,seed=1 (count 1 to 10000000)",
-                             spec, field);
+                             "synthetic:digits,count=10000,seed=1 (count 1 to %d)",
+                             spec, field, DATASET_MAX_SYNTHETIC);
         if (is_count)
             *count = (int)value;
         else

@@ -18,6 +18,9 @@ struct dataset {
     const char *const *class_names; /* classes of them, or NULL; borrowed from a constant table */
 };
 
+/* The most images that a synthetic data set may have. */
+enum { DATASET_MAX_SYNTHETIC = 1000000 };
+
 /* Zero means the default; NULL instead of the options, too. */
 struct dataset_options {
     bool

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define DEFAULT_COUNT 10000
-#define MAX_COUNT     1000000
 
 /* Streams of a user's seed, one an image: "DIGI", the part, the image. */
 #define TRAIN_STREAM ((uint64_t)0x44494749 << 32)
@@ -22,10 +21,10 @@ tess_status digits_open(const char *rest, const struct dataset_options *options,
         return error_set(error, TESS_NOT_FOUND,
                          "data \"synthetic:%s\": no such generator; use synthetic:digits",
                          printable(rest, shown, sizeof shown));
-    if (count < 1 || count > MAX_COUNT)
+    if (count < 1 || count > DATASET_MAX_SYNTHETIC)
         return error_set(error, TESS_INVALID_ARGUMENT,
                          "synthetic:digits: %d images cannot be made; choose 1 to %d", count,
-                         MAX_COUNT);
+                         DATASET_MAX_SYNTHETIC);
     snprintf(data->name, sizeof data->name, "synthetic digits (generated, not real data)");
     data->synthetic = true;
     data->count = count;
