@@ -252,6 +252,45 @@ static void test_nan_stays_in_its_windows(void **state) {
     free_data(&t);
 }
 
+/* A row that is no multiple of the tile: the last tile must end with the row, and nothing behind the tensor may change. */
+static void test_last_tile_ends_with_its_row(void **state) {
+    tess_context *ctx = *state;
+    const tess_conv_desc d = {.n = 1, .c = 4, .h = 2, .w = 9, .k = 4, .r = 1, .s = 1};
+    enum { COUNT = 2 * 9 * 4, GUARD = 256 };
+    struct conv_problem problem;
+    assert_ok(ctx, conv_problem_init(&d, NULL, &ctx->error, &problem));
+    const struct conv_algo *direct = conv_algo_find("direct");
+    struct conv_config config = {{0}};
+    assert_ok(ctx, conv_config_parse(direct, TESS_CONV_FWD, "wt7_kv1", &ctx->error, &config));
+    if (!direct->valid(&problem, &ctx->device, &config)) {
+        print_message("this device has too few vector registers for a tile of 7: skipped\n");
+        skip();
+    }
+    tess_tensor *w = check_tensor(ctx, desc_rsck(1, 1, 4, 4), NULL);
+    tess_tensor *in = check_tensor(ctx, desc_nhwc(1, 4, 2, 9), NULL);
+    for (int pass = TESS_CONV_FWD; pass <= TESS_CONV_BWD_DATA; pass++) {
+        float before[COUNT + GUARD], after[COUNT + GUARD];
+        check_random(before, COUNT + GUARD, -1, 1, 5);
+        tess_tensor *whole = check_tensor(ctx, desc_vector(COUNT + GUARD), before), *out = NULL;
+        tess_tensor_desc desc = desc_nhwc(1, 4, 2, 9);
+        assert_ok(ctx, tess_tensor_view(whole, &desc, 0, &out));
+        tess_conv_options o = {.pass = (tess_conv_pass)pass, .algo = "direct", .config = "wt7_kv1"};
+        tess_conv_plan *plan = NULL;
+        assert_ok(ctx, tess_conv_plan_create(ctx, &d, &o, &plan));
+        tess_tensor *workspace =
+            check_tensor(ctx, desc_vector((int)(tess_conv_plan_info(plan).workspace / 4)), NULL);
+        bool forward = pass == TESS_CONV_FWD;
+        const tess_conv_args args = {
+            .x = forward ? in : out, .w = w, .y = forward ? out : in, .workspace = workspace};
+        assert_ok(ctx, tess_conv_plan_enqueue(plan, &args));
+        assert_ok(ctx, tess_tensor_read(whole, after, TESS_NHWC));
+        check_same_bytes(before + COUNT, after + COUNT, GUARD * sizeof *after, "behind the row");
+        tess_conv_plan_destroy(plan);
+        tess_tensor_destroy(workspace), tess_tensor_destroy(out), tess_tensor_destroy(whole);
+    }
+    tess_tensor_destroy(in), tess_tensor_destroy(w);
+}
+
 static float *nchw_of(const tess_tensor_desc *desc, tess_layout from, const float *data) {
     float *out = check_alloc(tess_tensor_desc_bytes(desc));
     layout_copy(desc, from, data, TESS_NCHW, out);
@@ -474,6 +513,7 @@ int main(void) {
         cmocka_unit_test(test_output_size),
         cmocka_unit_test(test_impossible_problems),
         cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_last_tile_ends_with_its_row),
         cmocka_unit_test(test_forward),
         cmocka_unit_test(test_backward_data),
         cmocka_unit_test(test_backward_weights),
