@@ -266,6 +266,10 @@ typedef enum tess_conv_pass {
 
 /* y[n,p,q,k] = sum_{r,s,c} x[n, p u - pt + r d, q v - pl + s e, c] w[r,s,c,k], per group; zero outside x.
    P = (H - d (R - 1) - 1 + pt + pb) / u + 1, Q likewise. Zero strides, dilations and groups mean 1. */
+/* What lies in the padding: zeros, or the image mirrored at its first and last pixel, which are not repeated
+   (... x2 x1 | x0 x1 x2 ...; less padding than pixels). */
+typedef enum tess_pad_mode { TESS_PAD_ZERO, TESS_PAD_MIRROR } tess_pad_mode;
+
 typedef struct tess_conv_desc {
     tess_dtype dtype;   /* TESS_F32 */
     tess_layout layout; /* of x, y, their gradients: TESS_NHWC, or TESS_NCHW (weights: KCRS) */
@@ -274,6 +278,7 @@ typedef struct tess_conv_desc {
     int pad_top, pad_bottom, pad_left, pad_right;
     int dilation_h, dilation_w;
     int groups;
+    int pad_mode; /* TESS_PAD_ZERO or TESS_PAD_MIRROR */
 } tess_conv_desc;
 
 /* A problem key has at most this many characters, the terminating zero included. */
@@ -282,7 +287,8 @@ typedef struct tess_conv_desc {
 /* Prints the canonical key, e.g. n8c64h56w56k64r3s3u1v1pt1pb1pl1pr1d1e1g1. */
 TESS_API void tess_conv_desc_key(const tess_conv_desc *desc, char key[TESS_CONV_KEY_SIZE]);
 
-/* Reads a key. Fields from u on may be left out and mean 1 (u v d e g) or 0 (padding). */
+/* Reads a key. Fields from u on may be left out and mean 1 (u v d e g) or 0 (padding);
+   m1 at the end means mirror padding. */
 TESS_API tess_status tess_conv_desc_parse(const char *key, tess_error *error, tess_conv_desc *out);
 
 /* Output height and width; TESS_INVALID_SHAPE, with the key, for a problem that cannot exist. */
@@ -301,7 +307,9 @@ typedef struct tess_conv_options {
     bool residual; /* args.residual, of y's shape, is given */
     tess_act act;
     /* Planning. */
-    bool limit_workspace;   /* accept only plans whose workspace is at most workspace_limit */
+    bool strict; /* only algorithms that round no more than the plain sum in fp32: no Winograd */
+    bool
+        limit_workspace; /* accept only plans that take at most workspace_limit for workspace and packed weights */
     size_t workspace_limit; /* bytes; 0 is always possible */
     const char *algo;       /* NULL: the planner's choice; else only this algorithm */
     const char *config;     /* with algo: a configuration as tess_conv_plan_info prints it, the part
@@ -313,7 +321,8 @@ typedef struct tess_conv_info {
     const char *config; /* "conv_direct_fwd__wt14_kv2" */
     const char *tier;   /* who answered: "caller", "analytic" or "generic" */
     const char *why;    /* one line for people */
-    size_t workspace;   /* bytes */
+    size_t workspace;   /* bytes, of the caller's */
+    size_t packed;      /* bytes that the plan holds: the weights as the algorithm wants them */
 } tess_conv_info;
 
 /* Chooses algorithm and configuration, compiles. options may be NULL: plain forward. */
@@ -328,11 +337,14 @@ TESS_API tess_conv_info tess_conv_plan_info(const tess_conv_plan *plan);
    backward-data:    y holds dy, w            -> x receives dx
    backward-weights: x, y holds dy            -> w receives dw
    workspace: a tensor of at least info.workspace bytes, NULL if that is 0; contents are lost.
-   What is written shares no memory with what is read. */
+   What is written shares no memory with what is read.
+   weights_version: forward and backward-data rearrange the weights first, and skip that when the last call had
+   the same w and the same version other than 0. Give a number that changes whenever w's contents do, or 0 if you keep none. */
 typedef struct tess_conv_args {
     tess_tensor *x, *w, *y;
     tess_tensor *bias, *residual;
     tess_tensor *workspace;
+    uint64_t weights_version;
 } tess_conv_args;
 
 TESS_API tess_status tess_conv_plan_enqueue(tess_conv_plan *plan, const tess_conv_args *args);
@@ -601,6 +613,7 @@ typedef struct tess_net_options {
     int batch;            /* 0: 1 */
     bool training;        /* false: forward only, less memory */
     uint64_t seed;        /* of dropout; tess_net_init has its own */
+    bool strict;          /* see tess_conv_options */
     bool limit_workspace; /* see tess_conv_options */
     size_t workspace_limit;
 } tess_net_options;

@@ -198,6 +198,7 @@ fail:
 
 void tess_context_destroy(tess_context *ctx) {
     if (!ctx) return;
+    if (ctx->advisor) ctx->advisor_destroy(ctx->advisor);
     if (ctx->counters.device_bytes)
         context_log(ctx, TESS_LOG_WARN,
                     "context destroyed: %" PRIu64 " bytes of its buffers are still alive; destroy "

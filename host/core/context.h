@@ -4,7 +4,8 @@
 
 #include "core/status.h"
 
-struct program; /* core/program.h */
+struct program;      /* core/program.h */
+struct conv_advisor; /* ops/conv/conv_advice.h */
 
 struct tess_context {
     cl_context cl;
@@ -15,9 +16,11 @@ struct tess_context {
     tess_log_callback log;
     void *log_user;
     tess_log_level log_level;
-    char *cache_dir;          /* NULL: no cache on disk */
-    char *kernel_dir;         /* NULL: the embedded kernels */
-    struct program *programs; /* built so far: a list owned by the context */
+    char *cache_dir;              /* NULL: no cache on disk */
+    char *kernel_dir;             /* NULL: the embedded kernels */
+    struct program *programs;     /* built so far: a list owned by the context */
+    struct conv_advisor *advisor; /* NULL: none; owned */
+    void (*advisor_destroy)(struct conv_advisor *advisor);
 };
 
 /* error_set on the context's last error. */

@@ -9,6 +9,8 @@ struct tess_tensor {
     tess_tensor_desc desc;
     cl_mem mem;   /* the data starts at its first byte: views and offset wraps are sub-buffers */
     size_t bytes; /* of a buffer that this tensor allocated; 0 for views and wraps */
+    uint64_t
+        version; /* counts writes, mappings for writing, fills and SGD steps through this tensor */
 };
 
 /* Checks dtype, layout and dimensions; what names the tensor in the message. */

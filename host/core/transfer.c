@@ -36,6 +36,7 @@ tess_status tess_tensor_write(tess_tensor *tensor, const void *src, tess_layout 
     tess_status status = check_transfer(tensor, src, host_layout, "writing a tensor");
     if (status) return status;
     const tess_tensor_desc *desc = &tensor->desc;
+    tensor->version++;
     if (layout_same(desc, host_layout, desc->layout)) {
         cl_int code = clEnqueueWriteBuffer(tensor->ctx->queue, tensor->mem, CL_TRUE, 0,
                                            tess_tensor_desc_bytes(desc), src, 0, NULL, NULL);
@@ -71,6 +72,7 @@ tess_status tess_tensor_map(tess_tensor *tensor, bool for_write, void **out) {
     if (!out)
         return context_fail(tensor->ctx, TESS_INVALID_ARGUMENT,
                             "mapping a tensor: the output is NULL");
+    if (for_write) tensor->version++;
     return map_tensor(tensor, for_write ? CL_MAP_WRITE_INVALIDATE_REGION : CL_MAP_READ, out);
 }
 
@@ -95,6 +97,7 @@ tess_status tess_tensor_fill(tess_tensor *tensor, float value) {
                                 "filling a tensor: %g does not fit TESS_I32", (double)value);
         pattern.i = (cl_int)value;
     }
+    tensor->version++;
     cl_int code = clEnqueueFillBuffer(tensor->ctx->queue, tensor->mem, &pattern, sizeof pattern, 0,
                                       tess_tensor_desc_bytes(&tensor->desc), 0, NULL, NULL);
     return code == CL_SUCCESS ? TESS_OK

@@ -1,22 +1,30 @@
 /* Each instruction is one call of an operator. */
 #include "net/net.h"
 
+/* Training steps change values, loading and initialisation the parameter's view of it. Both versions only grow, so their sum
+   changes when either does. */
+static uint64_t weights_version(const tess_net *net, const struct instruction *in) {
+    return 1 + net->values->version + in->t[OP_W]->version;
+}
+
 tess_status run_conv_forward(const tess_net *net, const struct instruction *in) {
-    (void)net;
-    return tess_conv_plan_enqueue(in->as.conv, &(tess_conv_args){.x = in->t[OP_X],
-                                                                 .w = in->t[OP_W],
-                                                                 .y = in->t[OP_Y],
-                                                                 .bias = in->t[OP_BIAS],
-                                                                 .residual = in->t[OP_AUX],
-                                                                 .workspace = in->workspace});
+    return tess_conv_plan_enqueue(in->as.conv,
+                                  &(tess_conv_args){.x = in->t[OP_X],
+                                                    .w = in->t[OP_W],
+                                                    .y = in->t[OP_Y],
+                                                    .bias = in->t[OP_BIAS],
+                                                    .residual = in->t[OP_AUX],
+                                                    .workspace = in->workspace,
+                                                    .weights_version = weights_version(net, in)});
 }
 
 tess_status run_conv_backward_data(const tess_net *net, const struct instruction *in) {
-    (void)net;
-    return tess_conv_plan_enqueue(in->as.conv, &(tess_conv_args){.x = in->t[OP_DX],
-                                                                 .w = in->t[OP_W],
-                                                                 .y = in->t[OP_DY],
-                                                                 .workspace = in->workspace});
+    return tess_conv_plan_enqueue(in->as.conv,
+                                  &(tess_conv_args){.x = in->t[OP_DX],
+                                                    .w = in->t[OP_W],
+                                                    .y = in->t[OP_DY],
+                                                    .workspace = in->workspace,
+                                                    .weights_version = weights_version(net, in)});
 }
 
 tess_status run_conv_backward_weights(const tess_net *net, const struct instruction *in) {

@@ -87,6 +87,7 @@ static tess_status forward_conv(struct lowering *lo, int index) {
                                  .bias = layer->bias,
                                  .residual = low->residual >= 0,
                                  .act = low->act,
+                                 .strict = net->options.strict,
                                  .limit_workspace = net->options.limit_workspace,
                                  .workspace_limit = net->options.workspace_limit};
     tess_status status = tess_conv_plan_create(net->ctx, &desc, &options, plan);

@@ -72,6 +72,7 @@ tess_status tess_sgd_step(tess_sgd *sgd, const tess_sgd_desc *desc, tess_tensor 
     tess_status status = expect_step(sgd, desc, param, grad, velocity);
     if (status) return status;
     size_t count = tess_tensor_desc_elements(&param->desc);
+    param->version++;
     struct kernel_arg args[] = {ARG_UINT((cl_uint)count),  ARG_FLOAT(desc->lr),
                                 ARG_FLOAT(desc->momentum), ARG_FLOAT(desc->weight_decay),
                                 ARG_INT(desc->nesterov),   ARG_TENSOR(param),

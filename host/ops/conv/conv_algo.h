@@ -30,33 +30,60 @@ struct conv_config {
     int value[CONV_PARAMS_MAX];
 };
 
+/* What parameters must fulfil together. Enumeration binds parameters in the order of the table and asks as soon as all that
+   the constraint reads are bound; the others are not to be looked at. */
+struct conv_constraint {
+    unsigned reads; /* bit 1u << i: parameter i */
+    bool (*holds)(const struct conv_problem *problem, const tess_device_info *device,
+                  const struct conv_config *config);
+};
+
+/* What one work-group and one work-item of the main kernel need. Enumeration leaves out what the device does not have. */
+struct conv_resources {
+    size_t local_bytes;
+    size_t work_items; /* of a work-group */
+    int registers; /* floats that a work-item keeps at once, an estimate; at most 255 on a GPU */
+};
+
 struct conv_algo {
     const char *name;
     const char *kernel_file; /* in kernels_cl/ */
     int param_count;
     const struct conv_param *params;
+    bool mirror;                               /* whether it does mirror padding */
+    const struct conv_constraint *constraints; /* up to one whose holds is NULL; NULL: none */
 
-    /* Whether the algorithm can do this problem on this device at all. */
+    /* Whether the algorithm can do this problem on this device at all; then at least one config is valid. */
     bool (*applicable)(const struct conv_problem *problem, const tess_device_info *device);
 
-    /* Whether config, whose values are all legal, makes sense for the problem and the device. At least one
-       config is valid for an applicable problem. NULL: all are. */
-    bool (*valid)(const struct conv_problem *problem, const tess_device_info *device,
-                  const struct conv_config *config);
+    /* NULL: a few registers, no local memory. */
+    void (*resources)(const struct conv_problem *problem, const struct conv_config *config,
+                      struct conv_resources *out);
 
-    /* Predicted time in units that are comparable between algorithms on one device: clock cycles of one compute unit. */
+    /* Bound on the rounding error relative to that of the plain sum in fp32. NULL: 1, and only such algorithms take
+       part when the caller demands strict math. */
+    double (*error_growth)(const struct conv_problem *problem, const struct conv_config *config);
+
+    /* Predicted time without pack, in units that are comparable between algorithms on one device: clock cycles, all
+       compute units working. */
     double (*predict)(const struct conv_problem *problem, const tess_device_info *device,
                       const struct conv_config *config);
 
-    /* Bytes of workspace. NULL: none. */
+    /* Bytes of weights in the algorithm's own arrangement, which live as long as the plan and are made by pack only when
+       the weights changed (forward, backward-data). NULL: none. */
+    size_t (*packed)(const struct conv_problem *problem, const struct conv_config *config);
+
+    /* Bytes of workspace, whose contents no call leaves to the next. NULL: none. */
     size_t (*workspace)(const struct conv_problem *problem, const struct conv_config *config);
 
     /* Compiles; *state belongs to the caller until destroy. printed: for messages. */
     tess_status (*create)(tess_context *ctx, const struct conv_problem *problem,
                           const struct conv_config *config, const char *printed, void **state);
 
-    /* Enqueues; the arguments have been checked against the problem. */
-    tess_status (*enqueue)(void *state, const tess_conv_args *args);
+    /* Both enqueue; the arguments have been checked against the problem. packed: a tensor of packed() bytes, NULL
+       if that is 0. pack is called before the first enqueue and whenever w changed; NULL where packed is. */
+    tess_status (*pack)(void *state, const tess_tensor *w, tess_tensor *packed);
+    tess_status (*enqueue)(void *state, const tess_conv_args *args, const tess_tensor *packed);
     void (*destroy)(void *state); /* takes NULL */
 };
 
@@ -70,7 +97,7 @@ extern const int conv_algo_count;
 
 const struct conv_algo *conv_algo_find(const char *name); /* NULL if there is none */
 
-/* Visits every config of algo that is valid for the problem; a visitor that returns other than 0 stops it. */
+/* Visits every config of algo that is valid for the problem, depth first; a visitor that returns other than 0 stops it. */
 typedef int (*conv_config_visitor)(void *user, const struct conv_config *config);
 int conv_config_each(const struct conv_algo *algo, const struct conv_problem *problem,
                      const tess_device_info *device, conv_config_visitor visit, void *user);
@@ -83,9 +110,25 @@ void conv_config_print(const struct conv_algo *algo, tess_conv_pass pass,
 tess_status conv_config_parse(const struct conv_algo *algo, tess_conv_pass pass, const char *text,
                               tess_error *error, struct conv_config *out);
 
-/* Bytes of workspace of algo with config. */
+/* Whether algo can do the problem on the device: asks its applicable and knows what all algorithms have in common. */
+bool conv_algo_applicable(const struct conv_algo *algo, const struct conv_problem *problem,
+                          const tess_device_info *device);
+
+/* Whether a config with legal values is valid for the problem on the device. */
+bool conv_config_valid(const struct conv_algo *algo, const struct conv_problem *problem,
+                       const tess_device_info *device, const struct conv_config *config);
+
+/* What the algorithm's members of these names say; 0, 0 and 1 where they are NULL. */
+size_t conv_algo_packed(const struct conv_algo *algo, const struct conv_problem *problem,
+                        const struct conv_config *config);
 size_t conv_algo_workspace(const struct conv_algo *algo, const struct conv_problem *problem,
                            const struct conv_config *config);
+double conv_algo_error_growth(const struct conv_algo *algo, const struct conv_problem *problem,
+                              const struct conv_config *config);
+
+/* Bytes that a plan with this config takes: packed weights and workspace. What a workspace limit limits. */
+size_t conv_algo_bytes(const struct conv_algo *algo, const struct conv_problem *problem,
+                       const struct conv_config *config);
 
 /* What the planner answers. */
 struct conv_choice {

@@ -81,9 +81,15 @@ static int chunks(const struct conv_problem *p, const struct conv_config *config
     return ceil_div(p->d.n * p->p, chunk_rows(p, config));
 }
 
+static size_t packed_bytes(const struct conv_problem *p, const struct conv_config *config) {
+    if (p->pass == TESS_CONV_BWD_WEIGHTS) return 0;
+    return (size_t)packed_floats(p, config) * sizeof(float);
+}
+
+/* The chunks' sums. */
 static size_t workspace(const struct conv_problem *p, const struct conv_config *config) {
-    size_t packed = (size_t)packed_floats(p, config) * sizeof(float);
-    return p->pass == TESS_CONV_BWD_WEIGHTS ? packed * (size_t)chunks(p, config) : packed;
+    if (p->pass != TESS_CONV_BWD_WEIGHTS) return 0;
+    return (size_t)packed_floats(p, config) * sizeof(float) * (size_t)chunks(p, config);
 }
 
 /* ---------------------------------------------------------------- where it applies */
@@ -111,17 +117,52 @@ static bool registers_fit(const tess_device_info *device, int accumulators, int 
     return needed <= vector_registers(device) + 1 || accumulators == 1;
 }
 
-static bool valid(const struct conv_problem *p, const tess_device_info *device,
-                  const struct conv_config *config) {
+static bool is_rows(const struct conv_problem *p) {
+    return p->pass != TESS_CONV_BWD_WEIGHTS;
+}
+
+/* A block that is a whole vector too wide computes zeros. */
+static bool block_fits(const struct conv_problem *p, const tess_device_info *device,
+                       const struct conv_config *config) {
+    (void)device;
+    int kv = config->value[KV];
+    return kv == 1 || (kv - 1) * LANES < dest_channels(p);
+}
+static bool row_tile_fits(const struct conv_problem *p, const tess_device_info *device,
+                          const struct conv_config *config) {
     const int *v = config->value;
-    /* A block that is a whole vector too wide computes zeros. */
-    if (v[KV] > 1 && (v[KV] - 1) * LANES >= dest_channels(p)) return false;
-    if (p->pass != TESS_CONV_BWD_WEIGHTS)
-        return v[WT] <= dest_row_pixels(p) && registers_fit(device, v[WT] * v[KV], v[KV]) &&
-               scratch_bytes(p, v[WT]) <= (int64_t)device->local_memory;
-    return v[CT] <= p->cg && v[ST] <= p->d.s &&
-           chunks(p, config) <= 64 * (int)device->compute_units &&
-           registers_fit(device, v[CT] * v[ST] * v[KV], v[KV]);
+    return !is_rows(p) ||
+           (v[WT] <= dest_row_pixels(p) && registers_fit(device, v[WT] * v[KV], v[KV]));
+}
+static bool weight_tile_fits(const struct conv_problem *p, const tess_device_info *device,
+                             const struct conv_config *config) {
+    const int *v = config->value;
+    return is_rows(p) || (v[CT] <= p->cg && v[ST] <= p->d.s &&
+                          registers_fit(device, v[CT] * v[ST] * v[KV], v[KV]));
+}
+/* Each chunk costs memory for its sums and time to add them. */
+static bool chunks_are_few(const struct conv_problem *p, const tess_device_info *device,
+                           const struct conv_config *config) {
+    return is_rows(p) || chunks(p, config) <= 64 * (int)device->compute_units;
+}
+
+static const struct conv_constraint constraints[] = {
+    {1u << KV, block_fits},
+    {1u << WT | 1u << KV, row_tile_fits},
+    {1u << KV | 1u << CT | 1u << ST, weight_tile_fits},
+    {1u << CHUNK, chunks_are_few},
+    {0, NULL},
+};
+
+static void resources(const struct conv_problem *p, const struct conv_config *config,
+                      struct conv_resources *out) {
+    const int *v = config->value;
+    int accumulators = is_rows(p) ? v[WT] * v[KV] : v[CT] * v[ST] * v[KV];
+    *out = (struct conv_resources){
+        .local_bytes = is_rows(p) ? (size_t)scratch_bytes(p, v[WT]) : 0,
+        .work_items = 1,
+        .registers = (accumulators + v[KV] + 1) * LANES,
+    };
 }
 
 /* ---------------------------------------------------------------- prediction */
@@ -156,13 +197,10 @@ static double predict_rows(const struct conv_problem *p, const tess_device_info 
     double per_tap = v[FIX] ? 10 : 10 + 1.0 * v[WT];
     double tile = taps * (source_channels(p) * body_cycles(device, v[WT], v[KV], true) + per_tap) +
                   3.0 * v[WT] * v[KV] * register_parts(device) + 20;
-    double packing =
-        (double)packed_floats(p, config) / LANES * (p->pass == TESS_CONV_FWD ? 3.0 : 20.0);
     double weight_bytes = 4.0 * (double)packed_floats(p, config);
     /* Weights that do not stay in the cache are better shared by rows that follow each other. */
     double reload = (weight_bytes > 1e6) == (v[ORDER] == 1) ? 1.0 : 1.05;
-    return spread(tile * tiles, (double)dest_rows(p) * blocks(p, config), device) * reload +
-           packing / (device->compute_units ? device->compute_units : 1);
+    return spread(tile * tiles, (double)dest_rows(p) * blocks(p, config), device) * reload;
 }
 
 static double predict_weights(const struct conv_problem *p, const tess_device_info *device,
@@ -270,25 +308,26 @@ static struct kernel_range flat_range(size_t items) {
     return (struct kernel_range){1, {(items + 63) / 64 * 64}, {64}};
 }
 
-static tess_status enqueue_pack(const struct direct *direct, const tess_conv_args *args) {
+static tess_status pack(void *state, const tess_tensor *w, tess_tensor *packed) {
+    const struct direct *direct = state;
     const struct conv_problem *p = &direct->problem;
-    size_t vectors = workspace(p, &direct->config) / (LANES * sizeof(float));
-    const struct kernel_arg list[] = {ARG_TENSOR(args->w),  ARG_TENSOR(args->workspace),
-                                      ARG_INT(p->d.groups), ARG_INT(p->d.r * p->d.s),
-                                      ARG_INT(p->cg),       ARG_INT(p->kg),
-                                      ARG_INT((int)vectors)};
+    size_t vectors = packed_bytes(p, &direct->config) / (LANES * sizeof(float));
+    const struct kernel_arg list[] = {
+        ARG_TENSOR(w),  ARG_TENSOR(packed), ARG_INT(p->d.groups), ARG_INT(p->d.r * p->d.s),
+        ARG_INT(p->cg), ARG_INT(p->kg),     ARG_INT((int)vectors)};
     struct kernel_range range = flat_range(vectors);
     return kernel_enqueue(direct->ctx, direct->pack, &range, list, 7,
                           "convolution: packing weights");
 }
 
-static tess_status enqueue_rows(const struct direct *direct, const tess_conv_args *args) {
+static tess_status enqueue_rows(const struct direct *direct, const tess_conv_args *args,
+                                const tess_tensor *packed) {
     const struct conv_problem *p = &direct->problem;
     bool forward = p->pass == TESS_CONV_FWD;
     struct kernel_arg list[5 + DIMS + 3];
     unsigned count = 0;
     list[count++] = ARG_TENSOR(forward ? args->x : args->y);
-    list[count++] = ARG_TENSOR(args->workspace);
+    list[count++] = ARG_TENSOR(packed);
     if (forward) {
         list[count++] = ARG_TENSOR(p->bias ? args->bias : NULL);
         list[count++] = ARG_TENSOR(p->residual ? args->residual : NULL);
@@ -335,11 +374,10 @@ static tess_status enqueue_weights(const struct direct *direct, const tess_conv_
                           "convolution: adding partial weight gradients");
 }
 
-static tess_status enqueue(void *state, const tess_conv_args *args) {
+static tess_status enqueue(void *state, const tess_conv_args *args, const tess_tensor *packed) {
     const struct direct *direct = state;
-    if (direct->problem.pass == TESS_CONV_BWD_WEIGHTS) return enqueue_weights(direct, args);
-    tess_status status = enqueue_pack(direct, args);
-    return status ? status : enqueue_rows(direct, args);
+    return direct->problem.pass == TESS_CONV_BWD_WEIGHTS ? enqueue_weights(direct, args)
+                                                         : enqueue_rows(direct, args, packed);
 }
 
 const struct conv_algo conv_direct = {
@@ -347,11 +385,14 @@ const struct conv_algo conv_direct = {
     .kernel_file = "conv_direct.cl",
     .param_count = PARAM_COUNT,
     .params = params,
+    .constraints = constraints,
     .applicable = applicable,
-    .valid = valid,
+    .resources = resources,
     .predict = predict,
+    .packed = packed_bytes,
     .workspace = workspace,
     .create = create,
+    .pack = pack,
     .enqueue = enqueue,
     .destroy = destroy,
 };

@@ -90,7 +90,8 @@ static struct kernel_range range_of(const struct conv_problem *p) {
     return range;
 }
 
-static tess_status enqueue(void *state, const tess_conv_args *args) {
+static tess_status enqueue(void *state, const tess_conv_args *args, const tess_tensor *packed) {
+    (void)packed;
     const struct generic *generic = state;
     const struct conv_problem *p = &generic->problem;
     struct kernel_arg list[5 + GEOMETRY_ARGS + 2];

@@ -12,7 +12,19 @@ struct tess_conv_plan {
     char config[CONV_CONFIG_SIZE]; /* printed */
     size_t workspace;
     void *state; /* the algorithm's */
+    tess_tensor
+        *packed; /* weights in the algorithm's arrangement; NULL: it takes them as they are */
+    cl_mem
+        packed_from; /* the weights that packed was made of, and their version; version 0: unknown */
+    uint64_t packed_version;
 };
+
+static tess_status create_packed(tess_conv_plan *plan) {
+    size_t bytes = conv_algo_packed(plan->choice.algo, &plan->problem, &plan->choice.config);
+    if (!bytes) return TESS_OK;
+    tess_tensor_desc desc = {TESS_F32, TESS_NHWC, 1, (int)((bytes + 3) / 4), 1, 1};
+    return tess_tensor_create(plan->ctx, &desc, &plan->packed);
+}
 
 tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
                                   const tess_conv_options *options, tess_conv_plan **out) {
@@ -31,8 +43,9 @@ tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
         status =
             algo->create(ctx, &plan->problem, &plan->choice.config, plan->config, &plan->state);
     }
+    if (!status) status = create_packed(plan);
     if (status) {
-        free(plan);
+        tess_conv_plan_destroy(plan);
         return status;
     }
     *out = plan;
@@ -41,17 +54,19 @@ tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
 
 void tess_conv_plan_destroy(tess_conv_plan *plan) {
     if (!plan) return;
-    plan->choice.algo->destroy(plan->state);
+    if (plan->choice.algo) plan->choice.algo->destroy(plan->state);
+    tess_tensor_destroy(plan->packed);
     free(plan);
 }
 
 tess_conv_info tess_conv_plan_info(const tess_conv_plan *plan) {
-    if (!plan) return (tess_conv_info){"", "", "", "", 0};
+    if (!plan) return (tess_conv_info){"", "", "", "", 0, 0};
     return (tess_conv_info){.algo = plan->choice.algo->name,
                             .config = plan->config,
                             .tier = plan->choice.tier,
                             .why = plan->choice.why,
-                            .workspace = plan->workspace};
+                            .workspace = plan->workspace,
+                            .packed = plan->packed ? plan->packed->bytes : 0};
 }
 
 static tess_status check_args(const tess_conv_plan *plan, const tess_conv_args *args) {
@@ -84,11 +99,26 @@ static tess_status check_args(const tess_conv_plan *plan, const tess_conv_args *
     return TESS_OK;
 }
 
+/* Brings packed up to date with w. Queues run in order, so a pack may follow calls that still read what it overwrites. */
+static tess_status refresh_packed(tess_conv_plan *plan, const tess_conv_args *args) {
+    uint64_t version = args->weights_version;
+    if (!plan->packed) return TESS_OK;
+    if (version && version == plan->packed_version && args->w->mem == plan->packed_from)
+        return TESS_OK;
+    plan->packed_version = 0;
+    tess_status status = plan->choice.algo->pack(plan->state, args->w, plan->packed);
+    if (status) return status;
+    plan->packed_version = version;
+    plan->packed_from = args->w->mem;
+    return TESS_OK;
+}
+
 tess_status tess_conv_plan_enqueue(tess_conv_plan *plan, const tess_conv_args *args) {
     if (!plan) return TESS_INVALID_ARGUMENT;
     if (!args)
         return context_fail(plan->ctx, TESS_INVALID_ARGUMENT,
                             "convolution %s: no arguments; give x, w and y", plan->config);
     tess_status status = check_args(plan, args);
-    return status ? status : plan->choice.algo->enqueue(plan->state, args);
+    if (!status) status = refresh_packed(plan, args);
+    return status ? status : plan->choice.algo->enqueue(plan->state, args, plan->packed);
 }

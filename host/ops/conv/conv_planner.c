@@ -9,7 +9,7 @@ struct search {
     const struct conv_algo *algo;
     const struct conv_problem *problem;
     const tess_device_info *device;
-    bool limited;
+    bool limited, strict;
     size_t limit;
     int tried;
     double best_cycles;
@@ -18,9 +18,9 @@ struct search {
 
 static int consider(void *user, const struct conv_config *config) {
     struct search *search = user;
-    if (search->limited &&
-        conv_algo_workspace(search->algo, search->problem, config) > search->limit)
+    if (search->limited && conv_algo_bytes(search->algo, search->problem, config) > search->limit)
         return 0;
+    if (search->strict && search->algo->error_growth) return 0;
     search->tried++;
     double cycles = search->algo->predict(search->problem, search->device, config);
     if (cycles < search->best_cycles) {
@@ -32,7 +32,7 @@ static int consider(void *user, const struct conv_config *config) {
 }
 
 static void consider_algo(struct search *search, const struct conv_algo *algo) {
-    if (!algo->applicable(search->problem, search->device)) return;
+    if (!conv_algo_applicable(algo, search->problem, search->device)) return;
     search->algo = algo;
     conv_config_each(algo, search->problem, search->device, consider, search);
 }
@@ -45,18 +45,6 @@ static tess_status refuse(tess_context *ctx, const struct conv_problem *problem,
                         conv_pass_name(problem->pass), algo, why);
 }
 
-struct same {
-    const struct conv_algo *algo;
-    const struct conv_config *config;
-};
-
-static int is_same(void *user, const struct conv_config *config) {
-    const struct same *same = user;
-    for (int i = 0; i < same->algo->param_count; i++)
-        if (config->value[i] != same->config->value[i]) return 0;
-    return 1;
-}
-
 /* The caller named algorithm and configuration: take it, or say why not. */
 static tess_status choose_config(tess_context *ctx, const struct conv_problem *problem,
                                  const tess_conv_options *options, const struct conv_algo *algo,
@@ -65,13 +53,12 @@ static tess_status choose_config(tess_context *ctx, const struct conv_problem *p
     tess_status status =
         conv_config_parse(algo, problem->pass, options->config, &ctx->error, &config);
     if (status) return status;
-    struct same same = {algo, &config};
-    if (!conv_config_each(algo, problem, &ctx->device, is_same, &same))
+    if (!conv_config_valid(algo, problem, &ctx->device, &config))
         return refuse(ctx, problem, algo->name,
                       "this configuration does not fit the problem or the device; choose smaller "
                       "tiles or leave it to the planner");
     if (options->limit_workspace &&
-        conv_algo_workspace(algo, problem, &config) > options->workspace_limit)
+        conv_algo_bytes(algo, problem, &config) > options->workspace_limit)
         return refuse(ctx, problem, algo->name,
                       "this configuration needs more workspace than the limit allows");
     out->algo = algo;
@@ -89,8 +76,11 @@ tess_status conv_choose(tess_context *ctx, const struct conv_problem *problem,
         if (!only)
             return refuse(ctx, problem, options->algo,
                           "there is none of this name; leave it out or see conv_algos.def");
-        if (!only->applicable(problem, &ctx->device))
+        if (!conv_algo_applicable(only, problem, &ctx->device))
             return refuse(ctx, problem, only->name, "it cannot do this problem on this device");
+        if (options->strict && only->error_growth)
+            return refuse(ctx, problem, only->name,
+                          "it rounds more than the plain sum, which strict math forbids");
         if (options->config) return choose_config(ctx, problem, options, only, out);
     } else if (options && options->config) {
         return refuse(ctx, problem, "(none)", "a configuration was given without an algorithm");
@@ -99,6 +89,7 @@ tess_status conv_choose(tess_context *ctx, const struct conv_problem *problem,
     struct search search = {.problem = problem,
                             .device = &ctx->device,
                             .limited = options && options->limit_workspace,
+                            .strict = options && options->strict,
                             .limit = options ? options->workspace_limit : 0,
                             .best_cycles = DBL_MAX,
                             .best = &choice};

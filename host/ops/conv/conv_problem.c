@@ -9,7 +9,7 @@
 
 #include "ops/activation.h"
 
-/* The fields of a key, in canonical order. */
+/* The fields of a key, in canonical order; m, the last, is printed only for mirror padding. */
 static const struct key_field {
     const char *letters;
     size_t offset;
@@ -23,7 +23,7 @@ static const struct key_field {
     FIELD("s", s, -1, 1),         FIELD("u", stride_h, 1, 1),    FIELD("v", stride_w, 1, 1),
     FIELD("pt", pad_top, 0, 0),   FIELD("pb", pad_bottom, 0, 0), FIELD("pl", pad_left, 0, 0),
     FIELD("pr", pad_right, 0, 0), FIELD("d", dilation_h, 1, 1),  FIELD("e", dilation_w, 1, 1),
-    FIELD("g", groups, 1, 1),
+    FIELD("g", groups, 1, 1),     FIELD("m", pad_mode, 0, 0),
 #undef FIELD
 };
 enum { KEY_FIELDS = sizeof key_fields / sizeof *key_fields };
@@ -47,7 +47,7 @@ void tess_conv_desc_key(const tess_conv_desc *desc, char key[TESS_CONV_KEY_SIZE]
     if (!desc) return;
     tess_conv_desc full = with_defaults(desc);
     size_t used = 0;
-    for (int i = 0; i < KEY_FIELDS; i++)
+    for (int i = 0; i < KEY_FIELDS - (full.pad_mode == TESS_PAD_ZERO); i++)
         used += (size_t)snprintf(key + used, TESS_CONV_KEY_SIZE - used, "%s%d",
                                  key_fields[i].letters, *field_of(&full, i));
 }
@@ -138,6 +138,14 @@ static tess_status check(const tess_conv_desc *d, tess_error *error, int *p, int
             return impossible(error, d, TESS_INVALID_SHAPE,
                               "a dimension, stride, dilation or number of groups is below 1, or a "
                               "padding below 0; give positive sizes");
+    if (d->pad_mode > TESS_PAD_MIRROR)
+        return impossible(error, d, TESS_INVALID_SHAPE,
+                          "unknown padding mode; m is 0 (zeros) or 1 (mirror)");
+    if (d->pad_mode == TESS_PAD_MIRROR && (d->pad_top >= d->h || d->pad_bottom >= d->h ||
+                                           d->pad_left >= d->w || d->pad_right >= d->w))
+        return impossible(
+            error, d, TESS_INVALID_SHAPE,
+            "mirror padding must be less than the image's height and width; pad less");
     if (d->c % d->groups || d->k % d->groups)
         return impossible(error, d, TESS_INVALID_SHAPE,
                           "c and k must be multiples of g; choose another number of groups");

@@ -18,9 +18,30 @@ const struct conv_algo *conv_algo_find(const char *name) {
     return NULL;
 }
 
+bool conv_algo_applicable(const struct conv_algo *algo, const struct conv_problem *problem,
+                          const tess_device_info *device) {
+    if (problem->d.pad_mode == TESS_PAD_MIRROR && !algo->mirror) return false;
+    return algo->applicable(problem, device);
+}
+
+size_t conv_algo_packed(const struct conv_algo *algo, const struct conv_problem *problem,
+                        const struct conv_config *config) {
+    return algo->packed ? algo->packed(problem, config) : 0;
+}
+
 size_t conv_algo_workspace(const struct conv_algo *algo, const struct conv_problem *problem,
                            const struct conv_config *config) {
     return algo->workspace ? algo->workspace(problem, config) : 0;
+}
+
+size_t conv_algo_bytes(const struct conv_algo *algo, const struct conv_problem *problem,
+                       const struct conv_config *config) {
+    return conv_algo_packed(algo, problem, config) + conv_algo_workspace(algo, problem, config);
+}
+
+double conv_algo_error_growth(const struct conv_algo *algo, const struct conv_problem *problem,
+                              const struct conv_config *config) {
+    return algo->error_growth ? algo->error_growth(problem, config) : 1;
 }
 
 static bool used_in(const struct conv_param *param, tess_conv_pass pass) {
@@ -31,23 +52,72 @@ static int value_count(const struct conv_param *param, tess_conv_pass pass) {
     return used_in(param, pass) ? param->count : 1;
 }
 
+/* ---------------------------------------------------------------- enumeration */
+
+/* Most 32-bit registers that a work-item of a GPU can address. */
+enum { GPU_REGISTERS = 255 };
+
+static bool resources_fit(const struct conv_algo *algo, const struct conv_problem *problem,
+                          const tess_device_info *device, const struct conv_config *config) {
+    if (!algo->resources) return true;
+    struct conv_resources need = {0};
+    algo->resources(problem, config, &need);
+    bool registers = !(device->type & CL_DEVICE_TYPE_GPU) || need.registers <= GPU_REGISTERS;
+    return need.local_bytes <= device->local_memory && need.work_items <= device->max_work_group &&
+           registers;
+}
+
+/* Those constraints that read no parameter outside bound and at least one of now. */
+static bool constraints_hold(const struct conv_algo *algo, const struct conv_problem *problem,
+                             const tess_device_info *device, const struct conv_config *config,
+                             unsigned bound, unsigned now) {
+    const struct conv_constraint *constraint = algo->constraints;
+    for (; constraint && constraint->holds; constraint++)
+        if ((constraint->reads & ~bound) == 0 && (constraint->reads & now) &&
+            !constraint->holds(problem, device, config))
+            return false;
+    return true;
+}
+
+bool conv_config_valid(const struct conv_algo *algo, const struct conv_problem *problem,
+                       const tess_device_info *device, const struct conv_config *config) {
+    return constraints_hold(algo, problem, device, config, ~0u, ~0u) &&
+           resources_fit(algo, problem, device, config);
+}
+
+struct enumeration {
+    const struct conv_algo *algo;
+    const struct conv_problem *problem;
+    const tess_device_info *device;
+    conv_config_visitor visit;
+    void *user;
+    struct conv_config config;
+};
+
+/* Parameters before index are bound. */
+static int bind_from(struct enumeration *e, int index) {
+    if (index == e->algo->param_count)
+        return resources_fit(e->algo, e->problem, e->device, &e->config)
+                   ? e->visit(e->user, &e->config)
+                   : 0;
+    const struct conv_param *param = &e->algo->params[index];
+    unsigned now = 1u << index, bound = now | (now - 1);
+    for (int i = 0; i < value_count(param, e->problem->pass); i++) {
+        e->config.value[index] = param->values[i];
+        if (!constraints_hold(e->algo, e->problem, e->device, &e->config, bound, now)) continue;
+        int stop = bind_from(e, index + 1);
+        if (stop) return stop;
+    }
+    return 0;
+}
+
 int conv_config_each(const struct conv_algo *algo, const struct conv_problem *problem,
                      const tess_device_info *device, conv_config_visitor visit, void *user) {
-    int index[CONV_PARAMS_MAX] = {0};
-    for (;;) {
-        struct conv_config config = {{0}};
-        for (int i = 0; i < algo->param_count; i++)
-            config.value[i] = algo->params[i].values[index[i]];
-        if (!algo->valid || algo->valid(problem, device, &config)) {
-            int stop = visit(user, &config);
-            if (stop) return stop;
-        }
-        int i = algo->param_count - 1;
-        while (i >= 0 && ++index[i] >= value_count(&algo->params[i], problem->pass))
-            index[i--] = 0;
-        if (i < 0) return 0;
-    }
+    struct enumeration e = {algo, problem, device, visit, user, {{0}}};
+    return bind_from(&e, 0);
 }
+
+/* ---------------------------------------------------------------- text */
 
 void conv_config_print(const struct conv_algo *algo, tess_conv_pass pass,
                        const struct conv_config *config, char text[CONV_CONFIG_SIZE]) {

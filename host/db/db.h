@@ -1,0 +1,101 @@
+/* The tuning database: one SQLite file (WAL), shared by any number of processes.
+
+   device --- env --- trial --- kernel        trial: one configuration of one operation, measured or failed
+                        |
+                     problem                  best: the fastest good trials of each (device, env, problem), derived
+
+   Operations and problems are text, so that everything tunable fits: operation "conv_fwd", "conv_bwd_data", "conv_bwd_weights"
+   with a problem key; "fc" with "n64c4096k4096"; "clblast" with a routine's name. */
+#ifndef TESSERA_DB_DB_H
+#define TESSERA_DB_DB_H
+
+#include "core/context.h"
+
+struct db;
+
+/* Opens or creates. path NULL: $XDG_DATA_HOME/tessera/tuning.db (~/.local/share). Folders are made. A file that is no database, or
+   is damaged, is renamed to "<path>.corrupt-N" and a new one begun, with a warning through log (may be NULL): work goes on. Read-only places
+   work for reading. A database of a newer version of Tessera is an error that says so. */
+tess_status db_open(const char *path, tess_log_callback log, void *log_user, tess_error *error,
+                    struct db **out);
+void db_close(struct db *db); /* NULL is allowed */
+const char *db_path(const struct db *db);
+
+/* The device, platform and driver that the calls below are about; rows for them are made when first needed. */
+tess_status db_set_device(struct db *db, const tess_device_info *device, tess_error *error);
+
+/* ---- trials */
+
+enum db_status {
+    DB_RUNNING, /* begun and never ended: its process died */
+    DB_OK,
+    DB_BUILD_FAILED,
+    DB_WRONG_RESULT,
+    DB_CRASHED,
+    DB_TIMED_OUT,
+    DB_OUT_OF_MEMORY,
+    DB_REFUSED /* the device or the algorithm cannot do it */
+};
+const char *db_status_name(enum db_status status); /* "ok", "build failed", ... */
+
+/* What is tried. Strings are borrowed. */
+struct db_subject {
+    const char *operation, *problem, *dtype; /* "conv_fwd", key, "f32" */
+    const char *algo, *config;               /* "direct", "conv_direct_fwd__wt14_kv2" */
+    const char *kernel_hash; /* of source and space: rows with another hash are only hints */
+    bool strict;             /* rounds no more than the plain sum */
+};
+
+struct db_result {
+    enum db_status status;
+    const double *samples; /* seconds of each sample, as measured; borrowed */
+    int sample_count;
+    double seconds, mad; /* median, and median absolute deviation */
+    double max_err;      /* verification: largest error relative to the bound; above 1 is wrong */
+    size_t bytes;        /* workspace and packed weights */
+    double build_seconds;
+    const char *cause; /* of a failure, one line; NULL */
+};
+
+/* Writes the row in state DB_RUNNING before anything risky happens. */
+tess_status db_trial_begin(struct db *db, const struct db_subject *subject, tess_error *error,
+                           int64_t *id);
+tess_status db_trial_end(struct db *db, int64_t id, const struct db_result *result,
+                         tess_error *error);
+
+/* How many trials of this configuration crashed, hung or were never ended, on this device and driver, for
+   this problem: at two it is quarantined. */
+tess_status db_failures(struct db *db, const struct db_subject *subject, tess_error *error,
+                        int *out);
+
+/* One stored measurement, for warm starts, listing and look-up. */
+struct db_row {
+    char operation[32], problem[256], algo[32], config[160];
+    char device[256], driver[128];
+    enum db_status status;
+    bool this_device, current; /* current: this driver, and the kernel hash that was asked with */
+    bool strict;
+    double seconds, mad, max_err;
+    size_t bytes;
+};
+
+/* The good trials of (operation, problem) with this device and driver, fastest first. out receives at most max.
+   At most 20 us at the 99th percentile with 200,000 problems stored. kernel_hash(user, algo) tells the current hash; rows of others are skipped. */
+typedef const char *(*db_kernel_hash)(void *user, const char *algo);
+int db_best(struct db *db, const char *operation, const char *problem, db_kernel_hash hash,
+            void *user, struct db_row *out, int max);
+
+/* ---- files: JSON Lines, one trial a line with device, env, kernel, problem */
+
+tess_status db_export(struct db *db, const char *path, tess_error *error, long *rows);
+/* All or nothing. replace: what is there is dropped first (import); else rows are added, duplicates ignored (merge). */
+tess_status db_import(struct db *db, const char *path, bool replace, tess_error *error, long *rows);
+/* Drops trials of other kernels and drivers and all but the best few of each problem. */
+tess_status db_prune(struct db *db, tess_error *error, long *rows);
+
+/* ---- planner */
+
+/* Makes the database the context's advisor: db is opened with path (NULL: the default place), closed with the context. */
+tess_status db_advise(tess_context *ctx, const char *path);
+
+#endif
