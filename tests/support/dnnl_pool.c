@@ -1,7 +1,7 @@
 #include "support/dnnl_pool.h"
 
+#include "bench/peers/onednn.h"
 #include "support/check.h"
-#include "support/onednn.h"
 
 #define assert_dnnl(call)                                                                          \
     do {                                                                                           \

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/peers/onednn.h"
 #include "support/check.h"
-#include "support/onednn.h"
 
 static void must(dnnl_status_t status, const char *what) {
     if (status != dnnl_success) fail_msg("oneDNN: %s: status %d", what, (int)status);

@@ -1,7 +1,7 @@
 /* oneDNN 2 and 3 alike: version 3 made memory descriptors opaque pointers, which have to be destroyed, and dropped the
    operation descriptors that version 2 makes primitive descriptors from. */
-#ifndef TESSERA_TESTS_ONEDNN_H
-#define TESSERA_TESTS_ONEDNN_H
+#ifndef TESSERA_BENCH_PEERS_ONEDNN_H
+#define TESSERA_BENCH_PEERS_ONEDNN_H
 
 #include <dnnl.h>
 

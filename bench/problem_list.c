@@ -1,0 +1,128 @@
+#include "bench/problem_list.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/status.h"
+
+static bool same_problem(const tess_conv_desc *a, const tess_conv_desc *b) {
+    char x[TESS_CONV_KEY_SIZE], y[TESS_CONV_KEY_SIZE];
+    tess_conv_desc_key(a, x);
+    tess_conv_desc_key(b, y);
+    return strcmp(x, y) == 0;
+}
+
+tess_status problem_list_add(struct problem_list *list, const char *key, int count,
+                             tess_error *error) {
+    struct problem_entry entry = {.count = count};
+    tess_status status = tess_conv_desc_parse(key, error, &entry.desc);
+    if (status) return status;
+    for (int i = 0; i < list->count; i++) {
+        struct problem_entry *old = &list->entries[i];
+        if (!same_problem(&old->desc, &entry.desc)) continue;
+        if (count > old->count) old->count = count;
+        return TESS_OK;
+    }
+    if (list->count == list->capacity) {
+        int capacity = list->capacity ? 2 * list->capacity : 32;
+        struct problem_entry *grown =
+            realloc(list->entries, (size_t)capacity * sizeof *list->entries);
+        if (!grown)
+            return error_set(error, TESS_OUT_OF_HOST_MEMORY,
+                             "list of problems: no host memory; give fewer problems");
+        list->entries = grown;
+        list->capacity = capacity;
+    }
+    list->entries[list->count++] = entry;
+    return TESS_OK;
+}
+
+/* "KEY" or "KEY x3"; line is changed. */
+static tess_status add_line(struct problem_list *list, char *line, const char *path, int number,
+                            tess_error *error) {
+    char *rest = NULL;
+    line[strcspn(line, "#\r\n")] = '\0';
+    char *key = strtok_r(line, " \t", &rest);
+    if (!key) return TESS_OK;
+    const char *times = strtok_r(NULL, " \t", &rest);
+    char *end = NULL;
+    long count = times && *times == 'x' ? strtol(times + 1, &end, 10) : 1;
+    if ((times && (!end || *end || end == times + 1)) || count < 1 || count > 1000000 ||
+        strtok_r(NULL, " \t", &rest))
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "%s, line %d: behind a key stands at most a count; write it like x3", path,
+                         number);
+    tess_status status = problem_list_add(list, key, (int)count, error);
+    return status ? error_prefix(error, status, "%s, line %d", path, number) : TESS_OK;
+}
+
+tess_status problem_list_add_file(struct problem_list *list, const char *path, tess_error *error) {
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return error_set(error, TESS_IO, "%s: cannot be read: %s; give a file of problem keys",
+                         path, strerror(errno));
+    char line[512];
+    tess_status status = TESS_OK;
+    int before = list->count;
+    for (int number = 1; !status && fgets(line, sizeof line, file); number++) {
+        if (!strchr(line, '\n') && !feof(file))
+            status =
+                error_set(error, TESS_INVALID_ARGUMENT,
+                          "%s, line %d: longer than 510 characters; one key a line", path, number);
+        else
+            status = add_line(list, line, path, number, error);
+    }
+    if (!status && ferror(file))
+        status = error_set(error, TESS_IO, "%s: reading failed: %s; check the disk", path,
+                           strerror(errno));
+    fclose(file);
+    if (!status && list->count == before && before == 0)
+        status = error_set(error, TESS_INVALID_ARGUMENT,
+                           "%s: no problem in it; write one key a line", path);
+    return status;
+}
+
+/* NAME.txt in one of the two places; false if it is in neither. */
+static bool find_net(const char *name, char path[4096]) {
+    char folder[2048];
+    ssize_t length = readlink("/proc/self/exe", folder, sizeof folder - 1);
+    if (length > 0) {
+        folder[length] = '\0';
+        char *slash = strrchr(folder, '/');
+        if (slash) *slash = '\0';
+        snprintf(path, 4096, "%s/../share/tessera/problems/%s.txt", folder, name);
+        if (access(path, R_OK) == 0) return true;
+    }
+    snprintf(path, 4096, "%s/%s.txt", TESSERA_PROBLEM_DIR, name);
+    return access(path, R_OK) == 0;
+}
+
+tess_status problem_list_add_net(struct problem_list *list, const char *name, tess_error *error) {
+    char path[4096];
+    if (strchr(name, '/') || strlen(name) > 100 || !find_net(name, path))
+        return error_set(
+            error, TESS_NOT_FOUND,
+            "network '%.100s': there is no list of its convolutions; there are "
+            "alexnet, googlenet, resnet18, resnet50 and vgg16, or give --problems FILE",
+            name);
+    return problem_list_add_file(list, path, error);
+}
+
+tess_status problem_list_set_batch(struct problem_list *list, int batch, tess_error *error) {
+    for (int i = 0; i < list->count; i++) {
+        tess_conv_desc *desc = &list->entries[i].desc;
+        int p, q;
+        desc->n = batch;
+        tess_status status = tess_conv_out_size(desc, error, &p, &q);
+        if (status) return status;
+    }
+    return TESS_OK;
+}
+
+void problem_list_free(struct problem_list *list) {
+    free(list->entries);
+    *list = (struct problem_list){0};
+}

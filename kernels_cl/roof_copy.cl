@@ -1,0 +1,12 @@
+/* roof_copy: to[i] = from[i], as fast as the memory allows: what bandwidth-bound kernels are compared with.
+
+   RUN   vectors of 16 floats a work-item copies, one after the other   CPUs: 64, GPUs: 1 (neighbours coalesce) */
+
+#ifndef RUN
+#define RUN 1
+#endif
+
+__kernel void roof_copy(__global const float16 *restrict from, __global float16 *restrict to) {
+    const size_t at = get_global_id(0) * RUN;
+    for (int i = 0; i < RUN; i++) to[at + i] = from[at + i];
+}

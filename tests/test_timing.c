@@ -1,0 +1,142 @@
+/* The timing engine on a clock and work that the test controls. */
+#include <math.h>
+#include <stdio.h>
+
+#include "bench/timing.h"
+#include "support/check.h"
+
+/* The clock that the work moves on. cmocka's state is the context, so the rest of a test's state is here, reset by each. */
+static double now;
+static double fake_clock(void) {
+    return now;
+}
+
+struct fake {
+    const double *seconds; /* of each run, the last one again and again */
+    int count, runs;
+    int fail_after; /* runs until it fails; 0: never */
+};
+
+static tess_status run_fake(void *user) {
+    struct fake *fake = user;
+    if (fake->fail_after && fake->runs >= fake->fail_after) return TESS_INTERNAL;
+    now += fake->seconds[fake->runs < fake->count ? fake->runs : fake->count - 1];
+    fake->runs++;
+    return TESS_OK;
+}
+
+static bool near(double a, double b) {
+    return fabs(a - b) <= 1e-12 * fabs(b);
+}
+
+static void test_statistics(void **state) {
+    (void)state;
+    double odd[] = {3, 1, 2}, even[] = {4, 1, 3, 2}, spread[] = {1, 2, 4, 9, 9};
+    assert_true(timing_median(odd, 3) == 2);
+    assert_true(timing_median(even, 4) == 2.5);
+    assert_true(timing_mad(spread, 5, 4) == 3);
+    assert_true(isnan(timing_median(odd, 0)));
+}
+
+/* A machine that becomes three times slower half-way changes both medians, but not the ratio. */
+static void test_ratio_divides_drift_out(void **state) {
+    (void)state;
+    double a[10], b[10], mad = -1;
+    for (int i = 0; i < 10; i++) {
+        double drift = i < 5 ? 1 : 3;
+        a[i] = 2 * drift;
+        b[i] = 4 * drift;
+    }
+    assert_true(near(timing_ratio(a, b, 10, &mad), 0.5));
+    assert_true(mad == 0);
+    assert_true(isnan(timing_ratio(a, b, 0, NULL)));
+}
+
+/* Samples are long enough, warm-up and calibration are not counted, and a sample's time is divided by its runs. */
+static void test_samples(void **state) {
+    static const double slow_start[] = {1, 1, 0.001};
+    struct fake fake = {slow_start, 3, 0, 0};
+    double samples[5];
+    struct timed work = {.run = run_fake, .user = &fake, .samples = samples};
+    now = 0;
+    const struct timing_options options = {
+        .samples = 5, .sample_seconds = 0.01, .clock = fake_clock};
+    assert_ok(*state, timing_interleaved(*state, &work, 1, &options));
+    assert_int_equal(work.runs_per_sample, 16); /* the first power of two that takes 10 ms */
+    assert_int_equal(fake.runs, 2 + 31 + 5 * 16);
+    for (int i = 0; i < 5; i++)
+        assert_true(fabs(samples[i] - 0.001) < 1e-9);
+    assert_true(fabs(work.median - 0.001) < 1e-9 && fabs(work.best - 0.001) < 1e-9);
+    assert_true(work.mad < 1e-9);
+}
+
+/* A B A B: the runs of a round follow each other. */
+static void test_interleaving(void **state) {
+    static const double one[] = {0.02}, two[] = {0.04};
+    struct fake a = {one, 1, 0, 0}, b = {two, 1, 0, 0};
+    double first[7], second[7], mad;
+    struct timed work[] = {{.run = run_fake, .user = &a, .samples = first},
+                           {.run = run_fake, .user = &b, .samples = second}};
+    now = 0;
+    const struct timing_options options = {.samples = 7, .clock = fake_clock};
+    assert_ok(*state, timing_interleaved(*state, work, 2, &options));
+    assert_int_equal(work[0].runs_per_sample, 1);
+    assert_int_equal(a.runs, 3 + 7);
+    assert_int_equal(b.runs, 3 + 7);
+    assert_true(fabs(timing_ratio(second, first, 7, &mad) - 2) < 1e-9 && mad < 1e-9);
+}
+
+static void test_failing_work_ends_it(void **state) {
+    static const double one[] = {0.02};
+    struct fake fake = {one, 1, 0, 5};
+    struct timed work = {.run = run_fake, .user = &fake, .median = -1};
+    const struct timing_options options = {.clock = fake_clock};
+    assert_int_equal(timing_interleaved(*state, &work, 1, &options), TESS_INTERNAL);
+    assert_int_equal(fake.runs, 5);
+    assert_true(work.median == -1);
+}
+
+struct fill {
+    tess_tensor *tensor;
+};
+static tess_status run_fill(void *user) {
+    return tess_tensor_fill(((struct fill *)user)->tensor, 1);
+}
+
+/* The device's clock and the host's agree on work that fills a sample. */
+static void test_device_clock(void **state) {
+    tess_context *plain = *state, *ctx = NULL;
+    const tess_device_info *device = tess_context_device(plain);
+    char spec[32];
+    snprintf(spec, sizeof spec, "%u:%u", device->platform_index, device->device_index);
+    tess_error error = {0};
+    if (tess_context_create(&(tess_context_options){.device = spec, .profiling = true}, &error,
+                            &ctx))
+        fail_msg("%s", error.text);
+    struct fill fill = {check_tensor(ctx, desc_vector(1 << 22), NULL)};
+    struct timed work = {.run = run_fill, .user = &fill};
+    assert_ok(ctx, timing_interleaved(ctx, &work, 1, NULL));
+    assert_true(work.device > 0);
+    assert_true(work.device <= 1.05 * work.median);
+    assert_true(work.device >= 0.5 * work.median);
+    tess_tensor_destroy(fill.tensor);
+    tess_context_destroy(ctx);
+
+    struct fill other = {check_tensor(plain, desc_vector(64), NULL)};
+    struct timed unprofiled = {.run = run_fill, .user = &other};
+    assert_ok(plain, timing_interleaved(plain, &unprofiled, 1, NULL));
+    assert_true(unprofiled.device == 0 && unprofiled.median > 0);
+    tess_tensor_destroy(other.tensor);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_ratio_divides_drift_out),
+        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_interleaving),
+        cmocka_unit_test(test_failing_work_ends_it),
+        cmocka_unit_test(test_device_clock),
+    };
+    return cmocka_run_group_tests(tests, check_setup, check_teardown);
+}
