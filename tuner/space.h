@@ -4,6 +4,8 @@
 
 #include "ops/conv/conv_algo.h"
 
+enum { SPACE_ALGOS_MAX = 32 };
+
 struct candidate {
     const struct conv_algo *algo;
     struct conv_config config;
@@ -15,9 +17,8 @@ struct space {
     struct conv_problem problem;
     struct candidate *list; /* algorithm after algorithm, in the registry's order */
     int count;
-    const struct conv_algo *algo[32]; /* those that have candidates */
-    int algo_first[32],
-        algo_count; /* algo[i] has list[algo_first[i]] .. list[algo_first[i + 1] - 1] */
+    const struct conv_algo *algo[SPACE_ALGOS_MAX]; /* those that have candidates */
+    int algo_first[SPACE_ALGOS_MAX], algo_count;   /* algo[i]'s begin at list[algo_first[i]] */
 };
 
 struct space_options {
@@ -26,11 +27,14 @@ struct space_options {
     size_t byte_limit;
 };
 
-/* options may be NULL. */
+/* options may be NULL. No candidate at all is TESS_UNSUPPORTED. */
 tess_status space_create(const struct conv_problem *problem, const tess_device_info *device,
                          const struct space_options *options, tess_error *error,
                          struct space **out);
-void space_destroy(struct space *space);
+/* A space of given candidates, algorithm after algorithm, for replays and tests; list is copied, its algorithms are borrowed. */
+tess_status space_from_list(const struct conv_problem *problem, const struct candidate *list,
+                            int count, tess_error *error, struct space **out);
+void space_destroy(struct space *space); /* NULL is allowed */
 
 /* The index of a configuration, as printed or as a table; -1: not in the space. */
 int space_find(const struct space *space, const struct conv_algo *algo,
