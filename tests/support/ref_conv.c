@@ -8,6 +8,13 @@
 /* One product of the sum: element indices of x, w and y. All three passes walk the same list. */
 typedef void (*product)(void *user, size_t x, size_t w, size_t y);
 
+/* The pixel at a position of the padded image, or -1 where there are zeros. */
+static int pixel(int at, int size, int pad_mode) {
+    if (at >= 0 && at < size) return at;
+    if (pad_mode != TESS_PAD_MIRROR) return -1;
+    return at < 0 ? -at : 2 * (size - 1) - at;
+}
+
 static void each_product(const tess_conv_desc *d, product visit, void *user) {
     int P, Q, cg = d->c / d->groups, kg = d->k / d->groups;
     assert_int_equal(tess_conv_out_size(d, NULL, &P, &Q), TESS_OK);
@@ -16,9 +23,11 @@ static void each_product(const tess_conv_desc *d, product visit, void *user) {
             for (int q = 0; q < Q; q++)
                 for (int r = 0; r < d->r; r++)
                     for (int s = 0; s < d->s; s++) {
-                        int h = p * d->stride_h - d->pad_top + r * d->dilation_h;
-                        int col = q * d->stride_w - d->pad_left + s * d->dilation_w;
-                        if (h < 0 || h >= d->h || col < 0 || col >= d->w) continue;
+                        int h = pixel(p * d->stride_h - d->pad_top + r * d->dilation_h, d->h,
+                                      d->pad_mode);
+                        int col = pixel(q * d->stride_w - d->pad_left + s * d->dilation_w, d->w,
+                                        d->pad_mode);
+                        if (h < 0 || col < 0) continue;
                         for (int k = 0; k < d->k; k++)
                             for (int c = 0; c < cg; c++)
                                 visit(user,

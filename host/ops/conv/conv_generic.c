@@ -41,8 +41,10 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
     if (!generic) return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "%s: no memory", printed);
     generic->ctx = ctx;
     generic->problem = *p;
+    bool mirror = p->d.pad_mode == TESS_PAD_MIRROR;
     struct program *program;
-    tess_status status = program_get(ctx, conv_generic.kernel_file, "", printed, &program);
+    tess_status status =
+        program_get(ctx, conv_generic.kernel_file, mirror ? "-DMIRROR=1" : "", printed, &program);
     if (!status) status = program_kernel(ctx, program, names[p->pass], &generic->kernel);
     if (status) {
         destroy(generic);
@@ -121,6 +123,7 @@ static tess_status enqueue(void *state, const tess_conv_args *args, const tess_t
 const struct conv_algo conv_generic = {
     .name = "generic",
     .kernel_file = "conv_generic.cl",
+    .mirror = true,
     .applicable = applicable,
     .predict = predict,
     .create = create,
