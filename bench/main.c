@@ -3,9 +3,12 @@
 #include <string.h>
 
 #include "bench/bench_conv.h"
+#include "bench/bench_fc.h"
 
-static const char usage[] = "usage: tessera bench [--device SPEC] conv ...\n"
-                            "  conv   one convolution beside the device's peak; `conv --help`\n";
+static const char usage[] =
+    "usage: tessera bench [--device SPEC] conv|fc ...\n"
+    "  conv   convolutions beside the device's roofs and oneDNN; `conv --help`\n"
+    "  fc     fully connected layers: ours beside CLBlast; `fc --help`\n";
 
 int main(int argc, char **argv) {
     const char *device = NULL;
@@ -16,6 +19,7 @@ int main(int argc, char **argv) {
     }
     if (at < argc && strcmp(argv[at], "--help") == 0) return fputs(usage, stdout) < 0;
     if (at < argc && strcmp(argv[at], "conv") == 0) return bench_conv(device, argc - at, argv + at);
-    fprintf(stderr, "tessera: bench: nothing to measure; the benchmark is 'conv', see --help\n");
+    if (at < argc && strcmp(argv[at], "fc") == 0) return bench_fc(device, argc - at, argv + at);
+    fprintf(stderr, "tessera: bench: nothing to measure; there are 'conv' and 'fc', see --help\n");
     return 2;
 }

@@ -468,22 +468,37 @@ TESS_API tess_status tess_xent(tess_softmax *op, const tess_xent_args *args);
 typedef struct tess_fc tess_fc;
 
 /* y[n,k] = act(sum_c x[n,c] w[c,k] + bias[k]); x has c elements a row (any N C' H' W' NHWC tensor with C' H' W' =
-   c), w c * k elements, RSCK. By CLBlast: GEMM, and GEMV when n is 1. */
+   c), w c * k elements, RSCK. By CLBlast (GEMM, and GEMV when n is 1) or by the convolution engine, whichever the tuning
+   database says is faster on the device; without a measurement CLBlast on GPUs, the convolution engine on CPUs. */
 typedef struct tess_fc_desc {
     int n, c, k;
     bool bias;
     tess_act act;
+    bool forward_only; /* the backward passes are not prepared */
+    const char *
+        backend; /* "clblast" or "conv", for all passes; NULL: the planner's choice. Borrowed during creation */
 } tess_fc_desc;
+
+typedef struct tess_fc_info {
+    const char *backend; /* "clblast" or "conv" */
+    const char *config;  /* "clblast_gemm", or the convolution's configuration */
+    const char *tier;    /* who chose the backend: "caller", "exact" (measured) or "default" */
+    const char *why;     /* one line for people */
+} tess_fc_info;
 
 TESS_API tess_status tess_fc_create(tess_context *ctx, const tess_fc_desc *desc, tess_fc **out);
 TESS_API void tess_fc_destroy(tess_fc *fc);
 TESS_API size_t tess_fc_workspace(const tess_fc *fc); /* bytes, for each of the three calls */
+/* How a pass was planned; empty strings for one that was not prepared. Strings are valid as long as fc. */
+TESS_API tess_fc_info tess_fc_pass_info(const tess_fc *fc, tess_conv_pass pass);
+/* weights_version: as in tess_conv_args; 0 is always right. */
 TESS_API tess_status tess_fc_forward(tess_fc *fc, const tess_tensor *x, const tess_tensor *w,
                                      const tess_tensor *bias, tess_tensor *y,
-                                     tess_tensor *workspace);
+                                     tess_tensor *workspace, uint64_t weights_version);
 /* dy is the gradient before the activation (tess_activation_backward comes first). */
 TESS_API tess_status tess_fc_backward_data(tess_fc *fc, const tess_tensor *dy, const tess_tensor *w,
-                                           tess_tensor *dx, tess_tensor *workspace);
+                                           tess_tensor *dx, tess_tensor *workspace,
+                                           uint64_t weights_version);
 TESS_API tess_status tess_fc_backward_weights(tess_fc *fc, const tess_tensor *x,
                                               const tess_tensor *dy, tess_tensor *dw,
                                               tess_tensor *workspace);

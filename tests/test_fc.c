@@ -110,10 +110,10 @@ static struct output run_pass(tess_context *ctx, tess_fc *fc, struct shape s, co
     tess_counters before = tess_context_counters(ctx);
     struct output out = {0};
     if (pass == FORWARD) {
-        assert_ok(ctx, tess_fc_forward(fc, tx, tw, NULL, ty, workspace));
+        assert_ok(ctx, tess_fc_forward(fc, tx, tw, NULL, ty, workspace, 0));
         out = (struct output){check_read(ty), product(s.n, s.k), (size_t)s.c};
     } else if (pass == BACKWARD_DATA) {
-        assert_ok(ctx, tess_fc_backward_data(fc, ty, tw, tx, workspace));
+        assert_ok(ctx, tess_fc_backward_data(fc, ty, tw, tx, workspace, 0));
         out = (struct output){check_read(tx), product(s.n, s.c), (size_t)s.k};
     } else {
         assert_ok(ctx, tess_fc_backward_weights(fc, tx, ty, tw, workspace));
@@ -129,24 +129,35 @@ static struct output run_pass(tess_context *ctx, tess_fc *fc, struct shape s, co
     return out;
 }
 
-static tess_fc *make_fc(tess_context *ctx, struct shape s) {
+static const char *const backends[] = {"clblast", "conv"};
+enum { BACKENDS = 2 };
+
+static tess_fc *make_fc(tess_context *ctx, struct shape s, const char *backend) {
     tess_fc *fc = NULL;
-    assert_ok(ctx, tess_fc_create(ctx, &(tess_fc_desc){.n = s.n, .c = s.c, .k = s.k}, &fc));
+    const tess_fc_desc desc = {.n = s.n, .c = s.c, .k = s.k, .backend = backend};
+    assert_ok(ctx, tess_fc_create(ctx, &desc, &fc));
+    for (int pass = 0; pass < PASSES; pass++) {
+        tess_fc_info info = tess_fc_pass_info(fc, (tess_conv_pass)pass);
+        assert_string_equal(info.backend, backend);
+        assert_string_equal(info.tier, "caller");
+        assert_true(strlen(info.config) > 0);
+    }
     return fc;
 }
 
 /* ---- tests */
 
-static void test_passes(void **state) {
+static void check_passes(tess_context *ctx, const char *backend) {
     for (const struct shape *s = shapes(); s->n; s++) {
         struct data d = make_data(*s);
-        tess_fc *fc = make_fc(*state, *s);
+        tess_fc *fc = make_fc(ctx, *s, backend);
         for (int pass = 0; pass < PASSES; pass++) {
             char label[96];
-            snprintf(label, sizeof label, "fc %s n%d c%d k%d", pass_names[pass], s->n, s->c, s->k);
+            snprintf(label, sizeof label, "fc %s %s n%d c%d k%d", backend, pass_names[pass], s->n,
+                     s->c, s->k);
             double *want = reference(*s, &d, (enum pass)pass);
-            struct output got = run_pass(*state, fc, *s, &d, (enum pass)pass);
-            struct output again = run_pass(*state, fc, *s, &d, (enum pass)pass);
+            struct output got = run_pass(ctx, fc, *s, &d, (enum pass)pass);
+            struct output again = run_pass(ctx, fc, *s, &d, (enum pass)pass);
             check_close(got.data, want, got.count, check_tolerance(got.terms),
                         sqrt((double)got.terms), label);
             check_same_bytes(got.data, again.data, got.count * sizeof(float), label);
@@ -159,11 +170,16 @@ static void test_passes(void **state) {
     }
 }
 
+static void test_passes(void **state) {
+    for (int i = 0; i < BACKENDS; i++)
+        check_passes(*state, backends[i]);
+}
+
 /* An independent implementation, to guard the reference itself. */
 static void test_against_onednn(void **state) {
     const struct shape s = check_tiny() ? (struct shape){5, 6, 7} : (struct shape){31, 77, 45};
     struct data d = make_data(s);
-    tess_fc *fc = make_fc(*state, s);
+    tess_fc *fc = make_fc(*state, s, "conv");
     for (int pass = 0; pass < PASSES; pass++) {
         struct output got = run_pass(*state, fc, s, &d, (enum pass)pass);
         float *other = check_alloc(got.count * sizeof *other);
@@ -188,7 +204,8 @@ static void test_against_onednn(void **state) {
 }
 
 /* The gradients are derivatives of L = sum dy y, taken by central differences of the float64 reference. */
-static void check_differences(tess_context *ctx, struct shape s, enum pass pass) {
+static void check_differences(tess_context *ctx, struct shape s, enum pass pass,
+                              const char *backend) {
     const float h = 0x1p-6f; /* y is linear in x and in w: exact but for rounding */
     struct data d = make_data(s);
     float *values = pass == BACKWARD_DATA ? d.x : d.w;
@@ -207,7 +224,7 @@ static void check_differences(tess_context *ctx, struct shape s, enum pass pass)
         free(plus);
         free(minus);
     }
-    tess_fc *fc = make_fc(ctx, s);
+    tess_fc *fc = make_fc(ctx, s, backend);
     struct output got = run_pass(ctx, fc, s, &d, pass);
     check_close(got.data, want, count, 1e-6, 1, pass_names[pass]);
     free(got.data);
@@ -218,9 +235,9 @@ static void check_differences(tess_context *ctx, struct shape s, enum pass pass)
 
 static void test_differences(void **state) {
     const struct shape cases[] = {{3, 7, 5}, {1, 9, 4}};
-    for (int i = 0; i < 2; i++) {
-        check_differences(*state, cases[i], BACKWARD_DATA);
-        check_differences(*state, cases[i], BACKWARD_WEIGHTS);
+    for (int i = 0; i < 2 * BACKENDS; i++) {
+        check_differences(*state, cases[i / 2], BACKWARD_DATA, backends[i % 2]);
+        check_differences(*state, cases[i / 2], BACKWARD_WEIGHTS, backends[i % 2]);
     }
 }
 
@@ -234,10 +251,14 @@ static void test_epilogue(void **state) {
     tess_context *ctx = *state;
     const struct shape cases[] = {{3, 20, 7}, {1, 8, 5}};
     const tess_activation kinds[] = {TESS_ACT_NONE, TESS_ACT_RELU, TESS_ACT_TANH};
-    for (int i = 0; i < 12; i++) {
-        struct shape s = cases[i / 6];
-        tess_fc_desc desc = {
-            .n = s.n, .c = s.c, .k = s.k, .bias = i % 2, .act = {kinds[i % 6 / 2], 0}};
+    for (int i = 0; i < 24; i++) {
+        struct shape s = cases[i / 6 % 2];
+        tess_fc_desc desc = {.n = s.n,
+                             .c = s.c,
+                             .k = s.k,
+                             .bias = i % 2,
+                             .act = {kinds[i % 6 / 2], 0},
+                             .backend = backends[i / 12]};
         struct data d = make_data(s);
         float bias[7];
         check_random(bias, 7, -1, 1, 4);
@@ -251,7 +272,7 @@ static void test_epilogue(void **state) {
         tess_tensor *b = desc.bias ? check_tensor(ctx, desc_vector(s.k), bias) : NULL;
         tess_tensor *y = check_tensor(ctx, desc_nhwc(s.n, s.k, 1, 1), NULL);
         tess_tensor *workspace = make_workspace(ctx, fc);
-        assert_ok(ctx, tess_fc_forward(fc, x, w, b, y, workspace));
+        assert_ok(ctx, tess_fc_forward(fc, x, w, b, y, workspace, 0));
         float *got = check_read(y);
         check_close(got, want, product(s.n, s.k), check_tolerance((size_t)s.c), 4, "fc epilogue");
         free(got);
@@ -281,6 +302,9 @@ static void test_create_errors(void **state) {
         assert_int_equal(tess_fc_create(ctx, &bad[i], &fc), TESS_INVALID_SHAPE);
     const tess_fc_desc unknown = {.n = 2, .c = 3, .k = 4, .act = {(tess_activation)77, 0}};
     assert_int_equal(tess_fc_create(ctx, &unknown, &fc), TESS_INVALID_ARGUMENT);
+    const tess_fc_desc nobody = {.n = 2, .c = 3, .k = 4, .backend = "cublas"};
+    assert_int_equal(tess_fc_create(ctx, &nobody, &fc), TESS_INVALID_ARGUMENT);
+    assert_non_null(strstr(tess_context_last_error(ctx), "cublas"));
     assert_null(fc);
     tess_fc_destroy(NULL);
     assert_int_equal(tess_fc_workspace(NULL), 0);
@@ -309,11 +333,11 @@ static void test_argument_errors(void **state) {
                {biased, x, w, NULL, y}, {biased, x, w, six, y}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_not_equal(
-            tess_fc_forward(bad[i].fc, bad[i].x, bad[i].w, bad[i].bias, bad[i].y, scratch),
+            tess_fc_forward(bad[i].fc, bad[i].x, bad[i].w, bad[i].bias, bad[i].y, scratch, 0),
             TESS_OK);
-    assert_int_not_equal(tess_fc_backward_data(NULL, y, w, x, scratch), TESS_OK);
-    assert_int_not_equal(tess_fc_backward_data(fc, x, w, y, scratch), TESS_OK);
-    assert_int_not_equal(tess_fc_backward_data(fc, y, w, NULL, scratch), TESS_OK);
+    assert_int_not_equal(tess_fc_backward_data(NULL, y, w, x, scratch, 0), TESS_OK);
+    assert_int_not_equal(tess_fc_backward_data(fc, x, w, y, scratch, 0), TESS_OK);
+    assert_int_not_equal(tess_fc_backward_data(fc, y, w, NULL, scratch, 0), TESS_OK);
     assert_int_not_equal(tess_fc_backward_weights(NULL, x, y, w, scratch), TESS_OK);
     assert_int_not_equal(tess_fc_backward_weights(fc, x, y, swapped, scratch), TESS_OK);
     assert_int_not_equal(tess_fc_backward_weights(fc, x, NULL, w, scratch), TESS_OK);
@@ -330,7 +354,7 @@ static void test_workspace_errors(void **state) {
     tess_context *ctx = *state;
     if (check_tiny()) return; /* tiny layers need none */
     const struct shape s = {137, 1031, 1027};
-    tess_fc *fc = make_fc(ctx, s);
+    tess_fc *fc = make_fc(ctx, s, "clblast");
     if (tess_fc_workspace(fc) > 0) {
         tess_tensor *x = check_tensor(ctx, desc_nhwc(s.n, s.c, 1, 1), NULL);
         tess_tensor *w = check_tensor(ctx, desc_rsck(1, 1, s.c, s.k), NULL);
@@ -338,8 +362,8 @@ static void test_workspace_errors(void **state) {
         tess_tensor *small = check_tensor(ctx, desc_vector(3), NULL);
         tess_tensor *bad[] = {NULL, small};
         for (int i = 0; i < 2; i++) {
-            assert_int_not_equal(tess_fc_forward(fc, x, w, NULL, y, bad[i]), TESS_OK);
-            assert_int_not_equal(tess_fc_backward_data(fc, y, w, x, bad[i]), TESS_OK);
+            assert_int_not_equal(tess_fc_forward(fc, x, w, NULL, y, bad[i], 0), TESS_OK);
+            assert_int_not_equal(tess_fc_backward_data(fc, y, w, x, bad[i], 0), TESS_OK);
             assert_int_not_equal(tess_fc_backward_weights(fc, x, y, w, bad[i]), TESS_OK);
         }
         tess_tensor_destroy(x);
@@ -347,6 +371,26 @@ static void test_workspace_errors(void **state) {
         tess_tensor_destroy(y);
         tess_tensor_destroy(small);
     }
+    tess_fc_destroy(fc);
+}
+
+/* Forward only: the other passes refuse. */
+static void test_forward_only(void **state) {
+    tess_context *ctx = *state;
+    tess_fc *fc = NULL;
+    const tess_fc_desc desc = {.n = 2, .c = 3, .k = 4, .forward_only = true};
+    assert_ok(ctx, tess_fc_create(ctx, &desc, &fc));
+    tess_tensor *x = check_tensor(ctx, desc_nhwc(2, 3, 1, 1), NULL);
+    tess_tensor *w = check_tensor(ctx, desc_rsck(1, 1, 3, 4), NULL);
+    tess_tensor *y = check_tensor(ctx, desc_nhwc(2, 4, 1, 1), NULL);
+    tess_tensor *workspace = make_workspace(ctx, fc);
+    assert_ok(ctx, tess_fc_forward(fc, x, w, NULL, y, workspace, 0));
+    assert_int_equal(tess_fc_backward_data(fc, y, w, x, workspace, 0), TESS_INVALID_ARGUMENT);
+    assert_int_equal(tess_fc_backward_weights(fc, x, y, w, workspace), TESS_INVALID_ARGUMENT);
+    assert_string_equal(tess_fc_pass_info(fc, TESS_CONV_BWD_DATA).backend, "");
+    tess_tensor *all[] = {x, w, y, workspace};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        tess_tensor_destroy(all[i]);
     tess_fc_destroy(fc);
 }
 
@@ -362,7 +406,7 @@ int main(void) {
         cmocka_unit_test(test_passes),           cmocka_unit_test(test_against_onednn),
         cmocka_unit_test(test_differences),      cmocka_unit_test(test_epilogue),
         cmocka_unit_test(test_create_errors),    cmocka_unit_test(test_argument_errors),
-        cmocka_unit_test(test_workspace_errors),
+        cmocka_unit_test(test_workspace_errors), cmocka_unit_test(test_forward_only),
     };
     return cmocka_run_group_tests_name("fc", tests, check_setup, teardown);
 }

@@ -19,6 +19,7 @@ struct tess_context {
     char *cache_dir;              /* NULL: no cache on disk */
     char *kernel_dir;             /* NULL: the embedded kernels */
     struct program *programs;     /* built so far: a list owned by the context */
+    bool clblast_tuned;           /* CLBlast's parameters were looked up in the tuning database */
     struct conv_advisor *advisor; /* NULL: none; owned */
     void (*advisor_destroy)(struct conv_advisor *advisor);
 };

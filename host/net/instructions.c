@@ -57,14 +57,13 @@ tess_status run_pool_backward(const tess_net *net, const struct instruction *in)
 }
 
 tess_status run_fc_forward(const tess_net *net, const struct instruction *in) {
-    (void)net;
     return tess_fc_forward(in->as.fc, in->t[OP_X], in->t[OP_W], in->t[OP_BIAS], in->t[OP_Y],
-                           in->workspace);
+                           in->workspace, weights_version(net, in));
 }
 
 tess_status run_fc_backward_data(const tess_net *net, const struct instruction *in) {
-    (void)net;
-    return tess_fc_backward_data(in->as.fc, in->t[OP_DY], in->t[OP_W], in->t[OP_DX], in->workspace);
+    return tess_fc_backward_data(in->as.fc, in->t[OP_DY], in->t[OP_W], in->t[OP_DX], in->workspace,
+                                 weights_version(net, in));
 }
 
 tess_status run_fc_backward_weights(const tess_net *net, const struct instruction *in) {

@@ -155,6 +155,7 @@ static tess_status forward_fc(struct lowering *lo, int index) {
     const struct layer *layer = &net->graph->layers[index];
     struct lowered *low = &lo->layers[index];
     tess_fc_desc desc = {.n = net->options.batch,
+                         .forward_only = !net->options.training,
                          .c = layer->as.fc.inputs,
                          .k = layer->as.fc.outputs,
                          .bias = layer->bias,

@@ -1,146 +1,40 @@
-/* Fully connected layers by CLBlast; nothing else in the library calls it.
-
-   Row-major, x N x C, w C x K, y N x K:   y = x w      dx = dy w^T      dw = x^T dy
-   n > 1:                                  GEMM         GEMM             GEMM
-   n == 1:                                 GEMV         GEMV             GER
-
-   CLBlast compiles a routine's program in its first call, and some OpenCL implementations compile a kernel only
-   when it is first enqueued, for its work-group and grid size. So create runs each pass once, with the real
-   shape, on scratch memory. CLBlastFillCache is no way out: it compiles every routine in every precision, and leaves
-   the second kind of compilation to be done. A single-image layer uses GER rather than GEMM with an inner dimension
-   of one because then it never needs GEMM's program, by far the slowest to compile. */
+/* Fully connected layers: checks arguments, chooses for each pass who multiplies (fc_backend.h). */
 #include "core/context.h"
 #include "core/tensor.h"
+#include "ops/conv/conv_advice.h"
 #include "ops/expect.h"
+#include "ops/fc_backend.h"
 
-#include <clblast_c.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct tess_fc {
     tess_context *ctx;
     tess_fc_desc desc;
-    tess_eltwise *eltwise; /* NULL without bias and activation */
-    size_t workspace;      /* bytes: the largest of the three passes */
+    tess_eltwise *eltwise; /* NULL where no bias and no activation is left to do */
+    struct {
+        const struct fc_backend *backend;
+        void *state;
+        const char *tier;
+        char why[160];
+    } pass[FC_PASSES];
+    size_t workspace; /* bytes: the largest of the three passes */
 };
 
-/* ---- errors */
-
-static const struct clblast_error {
-    CLBlastStatusCode code;
-    tess_status status;
-    const char *name, *advice;
-} clblast_errors[] = {
-#define BUG   "report this as a bug in Tessera"
-#define SMALL "give each tensor a memory object that holds all its elements"
-    {CLBlastNotImplemented, TESS_UNSUPPORTED, "CLBlastNotImplemented",
-     "install a complete CLBlast"},
-    {CLBlastInvalidMatrixA, TESS_INVALID_ARGUMENT, "CLBlastInvalidMatrixA", SMALL},
-    {CLBlastInvalidMatrixB, TESS_INVALID_ARGUMENT, "CLBlastInvalidMatrixB", SMALL},
-    {CLBlastInvalidMatrixC, TESS_INVALID_ARGUMENT, "CLBlastInvalidMatrixC", SMALL},
-    {CLBlastInvalidVectorX, TESS_INVALID_ARGUMENT, "CLBlastInvalidVectorX", SMALL},
-    {CLBlastInvalidVectorY, TESS_INVALID_ARGUMENT, "CLBlastInvalidVectorY", SMALL},
-    {CLBlastInvalidDimension, TESS_INTERNAL, "CLBlastInvalidDimension", BUG},
-    {CLBlastInvalidLeadDimA, TESS_INTERNAL, "CLBlastInvalidLeadDimA", BUG},
-    {CLBlastInvalidLeadDimB, TESS_INTERNAL, "CLBlastInvalidLeadDimB", BUG},
-    {CLBlastInvalidLeadDimC, TESS_INTERNAL, "CLBlastInvalidLeadDimC", BUG},
-    {CLBlastInvalidIncrementX, TESS_INTERNAL, "CLBlastInvalidIncrementX", BUG},
-    {CLBlastInvalidIncrementY, TESS_INTERNAL, "CLBlastInvalidIncrementY", BUG},
-    {CLBlastInsufficientMemoryA, TESS_INVALID_ARGUMENT, "CLBlastInsufficientMemoryA", SMALL},
-    {CLBlastInsufficientMemoryB, TESS_INVALID_ARGUMENT, "CLBlastInsufficientMemoryB", SMALL},
-    {CLBlastInsufficientMemoryC, TESS_INVALID_ARGUMENT, "CLBlastInsufficientMemoryC", SMALL},
-    {CLBlastInsufficientMemoryX, TESS_INVALID_ARGUMENT, "CLBlastInsufficientMemoryX", SMALL},
-    {CLBlastInsufficientMemoryY, TESS_INVALID_ARGUMENT, "CLBlastInsufficientMemoryY", SMALL},
-    {CLBlastInsufficientMemoryTemp, TESS_INVALID_ARGUMENT, "CLBlastInsufficientMemoryTemp",
-     "give a workspace of tess_fc_workspace() bytes"},
-    {CLBlastInvalidLocalMemUsage, TESS_UNSUPPORTED, "CLBlastInvalidLocalMemUsage",
-     "the device has too little local memory for CLBlast's kernels; choose another device"},
-    {CLBlastDatabaseError, TESS_UNSUPPORTED, "CLBlastDatabaseError",
-     "CLBlast has no parameters for this device; choose another device or a newer CLBlast"},
-    {CLBlastUnknownError, TESS_OPENCL, "CLBlastUnknownError",
-     "check the device with another OpenCL program; choose another device"},
-    {CLBlastUnexpectedError, TESS_OPENCL, "CLBlastUnexpectedError",
-     "check the device with another OpenCL program; choose another device"},
-#undef BUG
-#undef SMALL
-};
-
-/* TESS_OK, or the failure with its name and advice. Codes that CLBlast shares with OpenCL go to core. */
-static tess_status check_clblast(const tess_fc *fc, CLBlastStatusCode code, const char *pass) {
-    if (code == CLBlastSuccess) return TESS_OK;
-    const tess_fc_desc *d = &fc->desc;
-    for (size_t i = 0; i < sizeof clblast_errors / sizeof *clblast_errors; i++) {
-        const struct clblast_error *e = &clblast_errors[i];
-        if (e->code == code)
-            return context_fail(fc->ctx, e->status, "fully connected %s (n%d c%d k%d): %s (%d); %s",
-                                pass, d->n, d->c, d->k, e->name, (int)code, e->advice);
-    }
-    char what[128];
-    snprintf(what, sizeof what, "fully connected %s (n%d c%d k%d), CLBlast", pass, d->n, d->c,
-             d->k);
-    return context_fail_opencl(fc->ctx, (cl_int)code, what);
-}
-
-/* ---- the three passes on memory objects */
-
-/* A product a b of an m x k and a k x n matrix, either of them stored transposed. */
-struct product {
-    CLBlastTranspose a_transpose, b_transpose;
-    size_t m, n, k, a_ld, b_ld;
-};
-
-enum pass { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS, PASSES };
-
-static const char *const pass_names[PASSES] = {"forward", "backward-data", "backward-weights"};
-
-static struct product pass_product(const tess_fc_desc *desc, enum pass pass) {
-    size_t n = (size_t)desc->n, c = (size_t)desc->c, k = (size_t)desc->k;
-    const struct product products[PASSES] = {
-        [FORWARD] = {CLBlastTransposeNo, CLBlastTransposeNo, n, k, c, c, k},
-        [BACKWARD_DATA] = {CLBlastTransposeNo, CLBlastTransposeYes, n, c, k, k, k},
-        [BACKWARD_WEIGHTS] = {CLBlastTransposeYes, CLBlastTransposeNo, c, k, n, c, k},
-    };
-    return products[pass];
-}
-
-static CLBlastStatusCode run_gemm(const tess_fc *fc, enum pass pass, cl_mem a, cl_mem b, cl_mem out,
-                                  cl_mem temporary) {
-    cl_command_queue queue = fc->ctx->queue;
-    struct product p = pass_product(&fc->desc, pass);
-    return CLBlastSgemmWithTempBuffer(CLBlastLayoutRowMajor, p.a_transpose, p.b_transpose, p.m, p.n,
-                                      p.k, 1.0f, a, 0, p.a_ld, b, 0, p.b_ld, 0.0f, out, 0, p.n,
-                                      &queue, NULL, temporary);
-}
-
-/* One row. GEMV reads its output and multiplies it by beta, so that 0 NaN would stay NaN, and GER adds to
-   it: the output is cleared before. */
-static CLBlastStatusCode run_single(const tess_fc *fc, enum pass pass, cl_mem a, cl_mem b,
-                                    cl_mem out) {
-    cl_command_queue queue = fc->ctx->queue;
-    size_t c = (size_t)fc->desc.c, k = (size_t)fc->desc.k;
-    struct product p = pass_product(&fc->desc, pass);
-    const float zero = 0.0f;
-    cl_int code = clEnqueueFillBuffer(queue, out, &zero, sizeof zero, 0, p.m * p.n * sizeof zero, 0,
-                                      NULL, NULL);
-    if (code) return (CLBlastStatusCode)code;
-    if (pass == BACKWARD_WEIGHTS)
-        return CLBlastSger(CLBlastLayoutRowMajor, c, k, 1.0f, a, 0, 1, b, 0, 1, out, 0, k, &queue,
-                           NULL);
-    CLBlastTranspose transpose = pass == FORWARD ? CLBlastTransposeYes : CLBlastTransposeNo;
-    return CLBlastSgemv(CLBlastLayoutRowMajor, transpose, c, k, 1.0f, b, 0, k, a, 0, 1, 0.0f, out,
-                        0, 1, &queue, NULL);
-}
-
-/* forward: x, w -> y. backward-data: dy, w -> dx. backward-weights: x, dy -> dw. */
-static tess_status run_pass(const tess_fc *fc, enum pass pass, cl_mem a, cl_mem b, cl_mem out,
-                            cl_mem temporary) {
-    CLBlastStatusCode code = fc->desc.n == 1 ? run_single(fc, pass, a, b, out)
-                                             : run_gemm(fc, pass, a, b, out, temporary);
-    return check_clblast(fc, code, pass_names[pass]);
-}
+const char *const fc_pass_names[FC_PASSES] = {"forward", "backward-data", "backward-weights"};
 
 /* ---- creation */
+
+static const struct fc_backend *const backends[] = {&fc_clblast, &fc_conv};
+enum { BACKENDS = sizeof backends / sizeof *backends };
+
+static const struct fc_backend *find_backend(const char *name) {
+    for (int i = 0; i < BACKENDS; i++)
+        if (strcmp(backends[i]->name, name) == 0) return backends[i];
+    return NULL;
+}
 
 static tess_status check_desc(tess_context *ctx, const tess_fc_desc *desc) {
     if (!desc)
@@ -153,62 +47,54 @@ static tess_status check_desc(tess_context *ctx, const tess_fc_desc *desc) {
             "fully connected: n%d c%d k%d; each must be at least 1, and n c, n k and "
             "c k at most 2^31 - 1",
             n, c, k);
+    if (desc->backend && !find_backend(desc->backend))
+        return context_fail(ctx, TESS_INVALID_ARGUMENT,
+                            "fully connected: no backend '%s'; there are clblast and conv",
+                            desc->backend);
     return expect_activation(ctx, desc->act, "fully connected");
 }
 
-static tess_status find_workspace(tess_fc *fc) {
-    cl_command_queue queue = fc->ctx->queue;
-    if (fc->desc.n == 1) return TESS_OK;
-    for (int pass = FORWARD; pass < PASSES; pass++) {
-        struct product p = pass_product(&fc->desc, (enum pass)pass);
-        size_t bytes = 0;
-        CLBlastStatusCode code =
-            CLBlastSGemmTempBufferSize(CLBlastLayoutRowMajor, p.a_transpose, p.b_transpose, p.m,
-                                       p.n, p.k, 0, p.a_ld, 0, p.b_ld, 0, p.n, &queue, &bytes);
-        tess_status status = check_clblast(fc, code, pass_names[pass]);
-        if (status) return status;
-        if (bytes > fc->workspace) fc->workspace = bytes;
-    }
-    return TESS_OK;
+/* Measured on this device before: the tuning database's answer, "clblast" or "conv". */
+static const struct fc_backend *measured_backend(const tess_fc *fc, enum fc_pass pass) {
+    static const char *const operations[FC_PASSES] = {"fc_fwd", "fc_bwd_data", "fc_bwd_weights"};
+    const struct conv_advisor *advisor = fc->ctx->advisor;
+    char problem[64], answer[CONV_CONFIG_SIZE];
+    if (!advisor || !advisor->lookup) return NULL;
+    snprintf(problem, sizeof problem, "n%dc%dk%d", fc->desc.n, fc->desc.c, fc->desc.k);
+    if (!advisor->lookup(advisor->user, operations[pass], problem, answer, sizeof answer))
+        return NULL;
+    return find_backend(answer);
 }
 
-enum scratch { SCRATCH_X, SCRATCH_W, SCRATCH_Y, SCRATCH_TEMPORARY, SCRATCHES };
+static void choose(tess_fc *fc, enum fc_pass pass) {
+    bool cpu = fc->ctx->device.type & CL_DEVICE_TYPE_CPU;
+    const struct fc_backend *backend = NULL;
+    const char *tier = "default", *why = "not tuned; CLBlast is made for devices like this";
+    if (cpu) why = "not tuned; on CPUs our kernels are many times faster than CLBlast's";
+    if (fc->desc.backend) {
+        backend = find_backend(fc->desc.backend);
+        tier = "caller";
+        why = "the caller asked for it";
+    } else if ((backend = measured_backend(fc, pass))) {
+        tier = "exact";
+        why = "measured on this device";
+    }
+    if (!backend) backend = cpu ? &fc_conv : &fc_clblast;
+    fc->pass[pass].backend = backend;
+    fc->pass[pass].tier = tier;
+    snprintf(fc->pass[pass].why, sizeof fc->pass[pass].why, "%s", why);
+}
 
-/* Zeros, because arithmetic on the denormal numbers of fresh memory can be slow. */
-static tess_status make_scratch(tess_context *ctx, size_t bytes, cl_mem *out) {
-    const cl_float zero = 0.0f;
-    cl_mem mem = NULL;
-    if (bytes == 0) return TESS_OK;
-    tess_status status = context_buffer_create(ctx, bytes, &mem);
+static tess_status create_pass(tess_fc *fc, enum fc_pass pass) {
+    choose(fc, pass);
+    const struct fc_backend *backend = fc->pass[pass].backend;
+    tess_status status = backend->create(fc->ctx, &fc->desc, pass, &fc->pass[pass].state);
     if (status) return status;
-    cl_int code = clEnqueueFillBuffer(ctx->queue, mem, &zero, sizeof zero, 0, bytes, 0, NULL, NULL);
-    if (code) {
-        context_buffer_release(ctx, mem, bytes);
-        return context_fail_opencl(ctx, code, "fully connected: clEnqueueFillBuffer");
-    }
-    *out = mem;
-    return TESS_OK;
-}
-
-/* Has everything compiled that the three passes need. Blocking. */
-static tess_status warm_up(const tess_fc *fc) {
-    tess_context *ctx = fc->ctx;
-    size_t n = (size_t)fc->desc.n, c = (size_t)fc->desc.c, k = (size_t)fc->desc.k;
-    const size_t bytes[SCRATCHES] = {n * c * sizeof(float), c * k * sizeof(float),
-                                     n * k * sizeof(float), fc->workspace};
-    cl_mem mem[SCRATCHES] = {NULL};
-    tess_status status = TESS_OK;
-    for (int i = 0; i < SCRATCHES && !status; i++)
-        status = make_scratch(ctx, bytes[i], &mem[i]);
-    cl_mem x = mem[SCRATCH_X], w = mem[SCRATCH_W], y = mem[SCRATCH_Y];
-    cl_mem temporary = mem[SCRATCH_TEMPORARY];
-    if (!status) status = run_pass(fc, FORWARD, x, w, y, temporary);
-    if (!status) status = run_pass(fc, BACKWARD_DATA, y, w, x, temporary);
-    if (!status) status = run_pass(fc, BACKWARD_WEIGHTS, x, y, w, temporary);
-    if (!status) status = tess_context_finish(ctx);
-    for (int i = 0; i < SCRATCHES; i++)
-        context_buffer_release(ctx, mem[i], bytes[i]);
-    return status;
+    size_t bytes = backend->workspace(fc->pass[pass].state);
+    if (bytes > fc->workspace) fc->workspace = bytes;
+    bool epilogue = fc->desc.bias || fc->desc.act.kind != TESS_ACT_NONE;
+    if (pass != FC_FORWARD || !epilogue || backend->epilogue) return TESS_OK;
+    return tess_eltwise_create(fc->ctx, &fc->eltwise);
 }
 
 tess_status tess_fc_create(tess_context *ctx, const tess_fc_desc *desc, tess_fc **out) {
@@ -224,26 +110,36 @@ tess_status tess_fc_create(tess_context *ctx, const tess_fc_desc *desc, tess_fc 
                             "fully connected: no memory for the operator; free some memory");
     fc->ctx = ctx;
     fc->desc = *desc;
-    if (desc->bias || desc->act.kind != TESS_ACT_NONE)
-        status = tess_eltwise_create(ctx, &fc->eltwise);
-    if (!status) status = find_workspace(fc);
-    if (!status) status = warm_up(fc);
-    if (status) goto fail;
+    int passes = desc->forward_only ? 1 : FC_PASSES;
+    for (int pass = 0; pass < passes && !status; pass++)
+        status = create_pass(fc, (enum fc_pass)pass);
+    if (status) {
+        tess_fc_destroy(fc);
+        return status;
+    }
     *out = fc;
     return TESS_OK;
-fail:
-    tess_fc_destroy(fc);
-    return status;
 }
 
 void tess_fc_destroy(tess_fc *fc) {
     if (!fc) return;
+    for (int pass = 0; pass < FC_PASSES; pass++)
+        if (fc->pass[pass].state) fc->pass[pass].backend->destroy(fc->pass[pass].state);
     tess_eltwise_destroy(fc->eltwise);
     free(fc);
 }
 
 size_t tess_fc_workspace(const tess_fc *fc) {
     return fc ? fc->workspace : 0;
+}
+
+tess_fc_info tess_fc_pass_info(const tess_fc *fc, tess_conv_pass pass) {
+    if (!fc || (unsigned)pass >= FC_PASSES || !fc->pass[pass].state)
+        return (tess_fc_info){"", "", "", ""};
+    return (tess_fc_info){.backend = fc->pass[pass].backend->name,
+                          .config = fc->pass[pass].backend->config(fc->pass[pass].state),
+                          .tier = fc->pass[pass].tier,
+                          .why = fc->pass[pass].why};
 }
 
 /* ---- execution */
@@ -277,11 +173,6 @@ static tess_status expect_distinct(const tess_fc *fc, const tess_tensor *a, cons
                         "fully connected: the output is also an input; give it memory of its own");
 }
 
-/* CLBlast wants none where none is needed. */
-static cl_mem temporary_memory(const tess_fc *fc, const tess_tensor *workspace) {
-    return fc->workspace ? workspace->mem : NULL;
-}
-
 static tess_status expect_bias(const tess_fc *fc, const tess_tensor *bias, const tess_tensor *y) {
     if (!fc->desc.bias) {
         if (!bias) return TESS_OK;
@@ -297,36 +188,52 @@ static tess_status expect_bias(const tess_fc *fc, const tess_tensor *bias, const
     return tensor_expect(fc->ctx, bias, TESS_F32, (size_t)fc->desc.k, "fully connected: bias");
 }
 
+static tess_status run_pass(tess_fc *fc, enum fc_pass pass, const struct fc_operands *operands) {
+    tess_status status =
+        expect_workspace(fc->ctx, operands->workspace, fc->workspace, "fully connected: workspace");
+    if (status) return status;
+    if (!fc->pass[pass].state)
+        return context_fail(fc->ctx, TESS_INVALID_ARGUMENT,
+                            "fully connected: %s of a layer made for forward only; leave "
+                            "desc.forward_only out",
+                            fc_pass_names[pass]);
+    return fc->pass[pass].backend->run(fc->pass[pass].state, operands);
+}
+
 tess_status tess_fc_forward(tess_fc *fc, const tess_tensor *x, const tess_tensor *w,
-                            const tess_tensor *bias, tess_tensor *y, tess_tensor *workspace) {
+                            const tess_tensor *bias, tess_tensor *y, tess_tensor *workspace,
+                            uint64_t weights_version) {
     if (!fc) return TESS_INVALID_ARGUMENT;
     tess_status status = expect_rows(fc, x, fc->desc.c, "fully connected: x");
     if (!status) status = expect_weights(fc, w, "fully connected: w");
     if (!status) status = expect_rows(fc, y, fc->desc.k, "fully connected: y");
     if (!status) status = expect_bias(fc, bias, y);
     if (!status) status = expect_distinct(fc, x, w, y);
-    if (!status)
-        status = expect_workspace(fc->ctx, workspace, fc->workspace, "fully connected: workspace");
-    if (!status)
-        status = run_pass(fc, FORWARD, x->mem, w->mem, y->mem, temporary_memory(fc, workspace));
-    if (status) return status;
+    const struct fc_operands operands = {.x = x,
+                                         .w = w,
+                                         .y = y,
+                                         .bias = bias,
+                                         .workspace = workspace,
+                                         .weights_version = weights_version};
+    if (!status) status = run_pass(fc, FC_FORWARD, &operands);
+    if (status || !fc->eltwise) return status;
     if (fc->desc.bias) return tess_bias_forward(fc->eltwise, fc->desc.act, y, bias, y);
-    if (fc->desc.act.kind != TESS_ACT_NONE)
-        return tess_activation_forward(fc->eltwise, fc->desc.act, y, y);
-    return TESS_OK;
+    return tess_activation_forward(fc->eltwise, fc->desc.act, y, y);
 }
 
 tess_status tess_fc_backward_data(tess_fc *fc, const tess_tensor *dy, const tess_tensor *w,
-                                  tess_tensor *dx, tess_tensor *workspace) {
+                                  tess_tensor *dx, tess_tensor *workspace,
+                                  uint64_t weights_version) {
     if (!fc) return TESS_INVALID_ARGUMENT;
     tess_status status = expect_rows(fc, dy, fc->desc.k, "fully connected: dy");
     if (!status) status = expect_weights(fc, w, "fully connected: w");
     if (!status) status = expect_rows(fc, dx, fc->desc.c, "fully connected: dx");
     if (!status) status = expect_distinct(fc, dy, w, dx);
-    if (!status)
-        status = expect_workspace(fc->ctx, workspace, fc->workspace, "fully connected: workspace");
     if (status) return status;
-    return run_pass(fc, BACKWARD_DATA, dy->mem, w->mem, dx->mem, temporary_memory(fc, workspace));
+    return run_pass(
+        fc, FC_BACKWARD_DATA,
+        &(struct fc_operands){
+            .x = dx, .w = w, .y = dy, .workspace = workspace, .weights_version = weights_version});
 }
 
 tess_status tess_fc_backward_weights(tess_fc *fc, const tess_tensor *x, const tess_tensor *dy,
@@ -336,9 +243,7 @@ tess_status tess_fc_backward_weights(tess_fc *fc, const tess_tensor *x, const te
     if (!status) status = expect_rows(fc, dy, fc->desc.k, "fully connected: dy");
     if (!status) status = expect_weights(fc, dw, "fully connected: dw");
     if (!status) status = expect_distinct(fc, x, dy, dw);
-    if (!status)
-        status = expect_workspace(fc->ctx, workspace, fc->workspace, "fully connected: workspace");
     if (status) return status;
-    return run_pass(fc, BACKWARD_WEIGHTS, x->mem, dy->mem, dw->mem,
-                    temporary_memory(fc, workspace));
+    return run_pass(fc, FC_BACKWARD_WEIGHTS,
+                    &(struct fc_operands){.x = x, .w = dw, .y = dy, .workspace = workspace});
 }

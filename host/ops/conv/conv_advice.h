@@ -29,6 +29,10 @@ struct conv_advisor {
        broken database gives no advice. */
     int (*advise)(void *user, const struct conv_problem *problem, bool strict, size_t limit,
                   struct conv_advice *out, int max);
+    /* The fastest measured configuration of any other operation with this device, driver and kernel ("fc_fwd", "n64c4096k4096" ->
+       "conv"; "clblast", "Xgemm" -> "KWG=16_..."). false: not known. NULL: knows none. */
+    bool (*lookup)(void *user, const char *operation, const char *problem, char *config,
+                   size_t size);
     void (*destroy)(void *user); /* may be NULL */
 };
 
