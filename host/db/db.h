@@ -15,7 +15,8 @@ struct db;
 
 /* Opens or creates. path NULL: $XDG_DATA_HOME/tessera/tuning.db (~/.local/share). Folders are made. A file that is no database, or
    is damaged, is renamed to "<path>.corrupt-N" and a new one begun, with a warning through log (may be NULL): work goes on. Read-only places
-   work for reading. A database of a newer version of Tessera is an error that says so. */
+   work for reading. A database of a newer version of Tessera, or of another program, is an error that says so. A database is for
+   one thread, and is not to be used in a child after fork. */
 tess_status db_open(const char *path, tess_log_callback log, void *log_user, tess_error *error,
                     struct db **out);
 void db_close(struct db *db); /* NULL is allowed */
@@ -63,8 +64,8 @@ tess_status db_trial_begin(struct db *db, const struct db_subject *subject, tess
 tess_status db_trial_end(struct db *db, int64_t id, const struct db_result *result,
                          tess_error *error);
 
-/* How many trials of this configuration crashed, hung or were never ended, on this device and driver, for
-   this problem: at two it is quarantined. */
+/* How many trials of this configuration crashed, hung or were never ended (their process died), on this device and driver with
+   this kernel hash, for this problem: at two it is quarantined. */
 tess_status db_failures(struct db *db, const struct db_subject *subject, tess_error *error,
                         int *out);
 
@@ -79,7 +80,7 @@ struct db_row {
     size_t bytes;
 };
 
-/* The good trials of (operation, problem) with this device and driver, fastest first. out receives at most max.
+/* The good trials of (operation, problem, dtype f32) with this device and driver, fastest first, each configuration once. out receives at most max.
    At most 20 us at the 99th percentile with 200,000 problems stored. kernel_hash(user, algo) tells the current hash; rows of others are skipped. */
 typedef const char *(*db_kernel_hash)(void *user, const char *algo);
 int db_best(struct db *db, const char *operation, const char *problem, db_kernel_hash hash,
