@@ -666,9 +666,10 @@ typedef struct tess_param {
 TESS_API int tess_net_param_count(const tess_net *net);
 TESS_API tess_param tess_net_param(const tess_net *net, int index);
 
-/* Device bytes: what the net uses, and what activations and gradients would use without sharing buffers. */
+/* Device bytes: what the net uses, and what activations and gradients would use without sharing buffers. operators: what plans
+   hold themselves, packed weights above all. */
 typedef struct tess_net_memory {
-    size_t parameters, activations, activations_unshared, workspace;
+    size_t parameters, activations, activations_unshared, workspace, operators;
 } tess_net_memory;
 TESS_API tess_net_memory tess_net_memory_info(const tess_net *net);
 
