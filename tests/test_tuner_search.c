@@ -155,7 +155,9 @@ static void every_algorithm_gets_a_fair_number(void **state) {
         }
         for (int i = 0; i < 3; i++)
             assert_true(count[i] >= 5);
-        assert_int_equal(late[0] + late[1], 0);
+        /* The model may keep the others for a while. */
+        if (late[0] + late[1] > 5)
+            fail_msg("%d, %d evaluations of what has lost", late[0], late[1]);
     }
     landscape_destroy(l);
 }

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An algorithm is out when its best is this much slower than the leader's, after a fair number of evaluations. */
-static const double drop_ratio = 1.5;
+/* An algorithm is out when after a fair number of evaluations its best is this much slower than the leader's, and the
+   model sees nothing in it that could win, within so many standard deviations. */
+static const double drop_ratio = 1.5, likely_range = 1.5;
 enum { FAIR_MAX = 6 };
 
 /* Share of cold restarts in the evaluations after the race. */
@@ -299,21 +300,26 @@ static int by_neighbours(struct search *s, const bool *out) {
 
 /* ---------------------------------------------------------------- cold restarts */
 
-/* A random candidate that was not seen, or -1. */
+/* A random candidate that was not seen, of a random algorithm: a small algorithm is tried as often as a large one. -1: none. */
 static int random_candidate(struct search *s, const bool *out) {
-    int count = s->space->count, at = random_below(s, count);
-    for (int i = 0; i < count; i++, at = at + 1 < count ? at + 1 : 0)
-        if (may_take(s, at, out)) return at;
+    int algos = s->space->algo_count, algo = random_below(s, algos);
+    for (int i = 0; i < algos; i++, algo = (algo + 1) % algos) {
+        int first = s->space->algo_first[algo], size = algo_size(s->space, algo);
+        if (out[algo] || s->seen_of[algo] == size) continue;
+        int at = random_below(s, size);
+        while (is_seen(s, first + at))
+            at = (at + 1) % size;
+        return first + at;
+    }
     return -1;
 }
 
 /* The least known of a few random ones: independent of where the best is. */
 static int spread_candidate(struct search *s, const bool *out) {
-    int found = -1;
-    for (int i = 0; i < COLD_SAMPLE; i++) {
+    int found = random_candidate(s, out);
+    for (int i = 1; i < COLD_SAMPLE && found >= 0; i++) {
         int there = random_candidate(s, out);
-        if (there < 0) return -1;
-        if (found < 0 || estimate(s, there).deviation > estimate(s, found).deviation) found = there;
+        if (estimate(s, there).deviation > estimate(s, found).deviation) found = there;
     }
     return found;
 }
@@ -384,13 +390,24 @@ static int race(struct search *s, int algo) {
     return most_promising(s, first, end, target_of(s, s->best_of[algo]));
 }
 
+/* Whether the model thinks it possible that something in the algorithm beats the best. */
+static bool may_win(struct search *s, int algo) {
+    double target = target_of(s, s->best);
+    for (int i = s->space->algo_first[algo]; i < algo_end(s->space, algo); i++) {
+        if (is_seen(s, i)) continue;
+        struct estimate e = estimate(s, i);
+        if (e.mean - likely_range * e.deviation < target) return true;
+    }
+    return false;
+}
+
 /* Which algorithms are out; none that are left to try: all may be tried again. */
-static void find_dropped(const struct search *s, int fair, bool out[SPACE_ALGOS_MAX]) {
+static void find_dropped(struct search *s, int fair, bool out[SPACE_ALGOS_MAX]) {
     bool anything = false;
     for (int i = 0; i < s->space->algo_count; i++) {
         bool slow = s->best_of[i] < 0 ||
                     (s->best >= 0 && s->seconds[s->best_of[i]] > drop_ratio * s->seconds[s->best]);
-        out[i] = s->best >= 0 && slow && s->told_of[i] >= fair;
+        out[i] = s->best >= 0 && slow && s->told_of[i] >= fair && !may_win(s, i);
         anything |= !out[i] && s->seen_of[i] < algo_size(s->space, i);
     }
     if (!anything) memset(out, 0, SPACE_ALGOS_MAX * sizeof *out);

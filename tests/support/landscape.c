@@ -29,10 +29,10 @@ static double normal(uint64_t *random) {
     return sqrt(-2 * log(1 - uniform(random))) * cos(6.283185307179586 * uniform(random));
 }
 
-/* size: typical deviation of the sum of all effects. */
+/* size: typical deviation of the sum of all effects (random walks over values add about half to it). */
 static void make_effects(struct effects *e, double size, const struct conv_param *params,
                          uint64_t *random) {
-    double each = size / sqrt(PARAMS), pairs = 0.6 * size / sqrt(PAIRS);
+    double each = 0.5 * size / sqrt(PARAMS), pairs = 0.5 * size / sqrt(PAIRS);
     e->level = 0.5 * size * normal(random);
     for (int p = 0; p < PARAMS; p++) {
         double importance = each * 2 * uniform(random), at = 0;
@@ -88,7 +88,7 @@ struct list {
 static void add_algo(struct landscape *l, const struct landscape_options *o, int a,
                      struct list *list, uint64_t *random) {
     struct effects truth, error;
-    make_effects(&truth, 0.7, l->param[a], random);
+    make_effects(&truth, 1, l->param[a], random);
     make_effects(&error, log(o->wrong), l->param[a], random);
     int total = 1, position[PARAMS] = {0};
     for (int p = 0; p < PARAMS; p++)
@@ -100,9 +100,11 @@ static void add_algo(struct landscape *l, const struct landscape_options *o, int
             position[p] = rest % l->param[a][p].count;
             c->config.value[p] = l->param[a][p].values[position[p]];
         }
-        double time = effect(&truth, position) + o->rough * normal(random);
-        if (position[0] + position[1] > truth.cliff) time += log(2);
+        /* Predictions know neither the cliff nor what is particular to a candidate. */
+        double time = effect(&truth, position);
         c->predicted = 1e6 * exp(time + effect(&error, position));
+        if (position[0] + position[1] > truth.cliff) time += log(2);
+        time += o->rough * normal(random);
         bool fails = uniform(random) < o->failures;
         list->seconds[list->count++] = fails ? INFINITY : 1e-3 * exp(time);
     }
