@@ -81,10 +81,29 @@ struct db_row {
 };
 
 /* The good trials of (operation, problem, dtype f32) with this device and driver, fastest first, each configuration once. out receives at most max.
-   At most 20 us at the 99th percentile with 200,000 problems stored. kernel_hash(user, algo) tells the current hash; rows of others are skipped. */
+   At most 20 us at the 99th percentile with 200,000 problems stored. hash(user, algo) tells the
+   current hash ("": any will do; NULL: there is no such kernel); rows of others are skipped. */
 typedef const char *(*db_kernel_hash)(void *user, const char *algo);
 int db_best(struct db *db, const char *operation, const char *problem, db_kernel_hash hash,
             void *user, struct db_row *out, int max);
+
+/* The same for a caller who wants less than all, and rows of other problems and devices. */
+struct db_question {
+    const char *operation, *problem;
+    db_kernel_hash hash;
+    void *user;
+    bool strict; /* only rows that are */
+    size_t
+        limit; /* most bytes of workspace and packed weights that a row may have needed; SIZE_MAX: any */
+};
+int db_answers(struct db *db, const struct db_question *question, struct db_row *out, int max);
+
+/* Good trials of convolutions like this one (nearness.h), nearest first, each configuration once: those that are current and of
+   this device, then those of older kernels and drivers and of like devices, down to other devices of the same type. Scans the problems of one class. */
+int db_near(struct db *db, const struct db_question *question, struct db_row *out, int max);
+
+/* Good and bad trials of a problem on this device and driver; 0 if it cannot be told. */
+int db_trial_count(struct db *db, const char *operation, const char *problem);
 
 /* ---- files: JSON Lines, one trial a line with device, env, kernel, problem */
 
@@ -96,7 +115,12 @@ tess_status db_prune(struct db *db, tess_error *error, long *rows);
 
 /* ---- planner */
 
-/* Makes the database the context's advisor: db is opened with path (NULL: the default place), closed with the context. */
+/* What the database knows an algorithm's kernel by: SHA-256 of its expanded source and its table of parameters. */
+struct conv_algo;
+tess_status db_algo_hash(tess_context *ctx, const struct conv_algo *algo, char hex[65]);
+
+/* Makes the database the context's advisor: db is opened with path (NULL: the default place), closed with the context. A
+   database that cannot be opened is an error, and the advisor stays as it was. */
 tess_status db_advise(tess_context *ctx, const char *path);
 
 #endif

@@ -69,6 +69,20 @@ void db_finalize(struct db *db); /* all statements */
 
 bool db_damaged(int code); /* SQLITE_CORRUPT, SQLITE_NOTADB */
 
+/* ---- rows that are read: db_best.c */
+
+/* Columns of DB_BEST -> a row of this operation and problem; device and driver are left empty. */
+void db_read_best(const struct db_question *question, const char *problem, sqlite3_stmt *from,
+                  struct db_row *out);
+/* Whether the row that from is at is of the current kernel, and whether it fulfils the question's limits. */
+bool db_is_current(const struct db_question *question, sqlite3_stmt *from);
+bool db_is_allowed(const struct db_question *question, sqlite3_stmt *from);
+bool db_has_config(const struct db_row *rows, int count, const char *config);
+
+/* A third of snprintf's time, where every microsecond counts. Cuts what is too long. */
+void db_copy(char *to, size_t size, const char *from);
+#define DB_COPY(to, from) db_copy(to, sizeof(to), from)
+
 /* ---- the file: db_open.c, db_schema.c, db_file.c */
 
 /* Opens db->path, for the first time or again; a damaged file is set aside. damaged: the file that was open is, whatever a short

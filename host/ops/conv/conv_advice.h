@@ -9,21 +9,24 @@
 enum conv_nearness {
     CONV_EXACT, /* this problem, this device */
     CONV_NEAR,  /* a problem of like shape, this device */
-    CONV_OTHER  /* another device, an older driver or kernel, or the shipped portfolio */
+    CONV_OTHER, /* another device, an older driver or kernel */
+    CONV_PORTFOLIO /* shipped with the library for devices of this class */
 };
 
 struct conv_advice {
     enum conv_nearness nearness;
     char config[CONV_CONFIG_SIZE];    /* printed: "conv_direct_fwd__wt14_kv2" */
-    char problem[TESS_CONV_KEY_SIZE]; /* what it was measured on; "" for a portfolio's */
+    char problem[TESS_CONV_KEY_SIZE]; /* what it was measured on, or is meant for */
     char origin[64];                  /* for people: device and driver, or the portfolio's name */
     double seconds;                   /* median there; 0: not known */
+    int trials;                       /* of this problem here, good and bad; 0: not known */
 };
 
 /* Owned by the context (conv_advisor_set), asked by conv_choose. */
 struct conv_advisor {
     void *user;
-    /* Fills out with at most max pieces of advice, best first, and returns how many. Configurations of algorithms that are
+    /* A call with max 1 asks for the best exact measurement alone, and is fast. Otherwise:
+       fills out with at most max pieces of advice, best first, and returns how many. Configurations of algorithms that are
        not strict, or that need more than limit bytes (SIZE_MAX: no limit) for workspace and packed weights on the problem that
        they were measured on, are left out where the caller wants that. Never fails: a
        broken database gives no advice. */

@@ -1,8 +1,11 @@
-/* Which algorithm and configuration: the caller's own, else the best prediction, else the one that is always valid. */
+/* Which algorithm and configuration: the caller's own; else what was measured here, on like problems or devices, as far as the
+   prediction bears it out; else the best prediction; else the one that is always valid. */
 #include <float.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "ops/conv/conv_algo.h"
+#include "ops/conv/conv_advice.h"
 
 /* What conv_config_each's visitor carries: the best so far. */
 struct search {
@@ -68,8 +71,9 @@ static tess_status choose_config(tess_context *ctx, const struct conv_problem *p
     return TESS_OK;
 }
 
-tess_status conv_choose(tess_context *ctx, const struct conv_problem *problem,
-                        const tess_conv_options *options, struct conv_choice *out) {
+/* The algorithm that the caller named, NULL if none; refused if it cannot serve. */
+static tess_status named_algo(tess_context *ctx, const struct conv_problem *problem,
+                              const tess_conv_options *options, const struct conv_algo **out) {
     const struct conv_algo *only = NULL;
     if (options && options->algo) {
         only = conv_algo_find(options->algo);
@@ -81,10 +85,134 @@ tess_status conv_choose(tess_context *ctx, const struct conv_problem *problem,
         if (options->strict && only->error_growth)
             return refuse(ctx, problem, only->name,
                           "it rounds more than the plain sum, which strict math forbids");
-        if (options->config) return choose_config(ctx, problem, options, only, out);
     } else if (options && options->config) {
         return refuse(ctx, problem, "(none)", "a configuration was given without an algorithm");
     }
+    *out = only;
+    return TESS_OK;
+}
+
+/* ---------------------------------------------------------------- advice */
+
+/* A configuration predicted to take more than so many times the analytic best's cycles is not believed. */
+#define GUARD 2.0
+
+enum { MAX_ADVICE = 16 };
+
+/* "conv_direct_fwd__wt14_kv2" -> algorithm and configuration; false: not one of this program's for this pass. */
+static bool parse_printed(const struct conv_problem *problem, const char *text,
+                          struct conv_choice *out) {
+    for (int i = 0; i < conv_algo_count; i++) {
+        char prefix[CONV_CONFIG_SIZE];
+        int length = snprintf(prefix, sizeof prefix, "conv_%s_%s", conv_algos[i]->name,
+                              conv_pass_name(problem->pass));
+        if (strncmp(text, prefix, (size_t)length) != 0) continue;
+        const char *rest = text + length;
+        if (*rest && strncmp(rest, "__", 2) != 0) continue;
+        out->algo = conv_algos[i];
+        return conv_config_parse(conv_algos[i], problem->pass, *rest ? rest + 2 : rest, NULL,
+                                 &out->config) == TESS_OK;
+    }
+    return false;
+}
+
+/* Whether the advice can be followed for this problem, on this device, within the caller's limits. */
+static bool usable(const struct search *search, const struct conv_advice *advice,
+                   struct conv_choice *out) {
+    return parse_printed(search->problem, advice->config, out) &&
+           conv_algo_applicable(out->algo, search->problem, search->device) &&
+           conv_config_valid(out->algo, search->problem, search->device, &out->config) &&
+           !(search->strict && out->algo->error_growth) &&
+           !(search->limited &&
+             conv_algo_bytes(out->algo, search->problem, &out->config) > search->limit);
+}
+
+static int ask(tess_context *ctx, const struct search *search, struct conv_advice *out, int max) {
+    /* Keys do not tell the layout: measurements are of NHWC. */
+    if (!ctx->advisor || search->problem->d.layout != TESS_NHWC) return 0;
+    return ctx->advisor->advise(ctx->advisor->user, search->problem, search->strict,
+                                search->limited ? search->limit : SIZE_MAX, out, max);
+}
+
+static void take_exact(const struct conv_advice *advice, struct conv_choice *choice) {
+    choice->tier = "exact";
+    int used = snprintf(choice->why, sizeof choice->why, "measured %.3g ms here (%s)",
+                        1e3 * advice->seconds, advice->origin);
+    if (advice->trials > 0 && used > 0 && (size_t)used < sizeof choice->why)
+        snprintf(choice->why + used, sizeof choice->why - (size_t)used, ", best of %d trials",
+                 advice->trials);
+}
+
+/* What was measured on this very problem here needs no prediction: the space is not even enumerated. */
+static bool choose_exact(tess_context *ctx, const struct search *search, struct conv_choice *out) {
+    struct conv_advice advice;
+    struct conv_choice choice = {0};
+    if (ask(ctx, search, &advice, 1) != 1 || advice.nearness != CONV_EXACT ||
+        !usable(search, &advice, &choice))
+        return false;
+    take_exact(&advice, &choice);
+    *out = choice;
+    return true;
+}
+
+/* "0.9 ms", "?" where it is not known. */
+static const char *milliseconds(double seconds, char text[32]) {
+    snprintf(text, 32, seconds > 0 ? "measured %.3g ms" : "reasoned", 1e3 * seconds);
+    return text;
+}
+
+static void take_guess(const struct conv_advice *advice, double ratio, struct conv_choice *choice) {
+    static const char *const tiers[] = {[CONV_EXACT] = "exact",
+                                        [CONV_NEAR] = "near",
+                                        [CONV_OTHER] = "other device",
+                                        [CONV_PORTFOLIO] = "portfolio"};
+    char time[32];
+    choice->tier = tiers[advice->nearness];
+    snprintf(choice->why, sizeof choice->why,
+             "as %.70s: %s there (%s); predicted %.2g times the analytic best", advice->problem,
+             milliseconds(advice->seconds, time), advice->origin, ratio);
+}
+
+/* The first piece of advice that is usable and believable. Says in analytic->why what was not believed, if the analytic best,
+   which it holds, remains. */
+static bool choose_advised(tess_context *ctx, const struct search *search,
+                           struct conv_choice *analytic, struct conv_choice *out) {
+    struct conv_advice list[MAX_ADVICE];
+    int count = ask(ctx, search, list, MAX_ADVICE);
+    bool told = false;
+    for (int i = 0; i < count; i++) {
+        struct conv_choice choice = {0};
+        if (!usable(search, &list[i], &choice)) continue;
+        double ratio = choice.algo->predict(search->problem, search->device, &choice.config) /
+                       search->best_cycles;
+        if (list[i].nearness == CONV_EXACT) {
+            take_exact(&list[i], &choice);
+        } else if (ratio <= GUARD) {
+            take_guess(&list[i], ratio, &choice);
+        } else {
+            size_t used = strlen(analytic->why);
+            if (!told)
+                snprintf(analytic->why + used, sizeof analytic->why - used,
+                         "; %.60s of %s was rejected: predicted %.2g times slower", list[i].config,
+                         list[i].nearness == CONV_PORTFOLIO ? "the portfolio" : "a neighbour",
+                         ratio);
+            told = true;
+            continue;
+        }
+        *out = choice;
+        return true;
+    }
+    return false;
+}
+
+/* ---------------------------------------------------------------- choice */
+
+tess_status conv_choose(tess_context *ctx, const struct conv_problem *problem,
+                        const tess_conv_options *options, struct conv_choice *out) {
+    const struct conv_algo *only = NULL;
+    tess_status status = named_algo(ctx, problem, options, &only);
+    if (status) return status;
+    if (only && options->config) return choose_config(ctx, problem, options, only, out);
     struct conv_choice choice = {0};
     struct search search = {.problem = problem,
                             .device = &ctx->device,
@@ -93,6 +221,7 @@ tess_status conv_choose(tess_context *ctx, const struct conv_problem *problem,
                             .limit = options ? options->workspace_limit : 0,
                             .best_cycles = DBL_MAX,
                             .best = &choice};
+    if (!only && choose_exact(ctx, &search, out)) return TESS_OK;
     for (int i = 0; i < conv_algo_count; i++)
         if (!only || only == conv_algos[i]) consider_algo(&search, conv_algos[i]);
     if (!choice.algo)
@@ -103,6 +232,7 @@ tess_status conv_choose(tess_context *ctx, const struct conv_problem *problem,
              "%s%.3g million cycles predicted, least of %d configurations%s",
              only ? "the caller asked for this algorithm: " : "", search.best_cycles / 1e6,
              search.tried, search.limited ? " within the workspace limit" : "");
+    if (!only && choose_advised(ctx, &search, &choice, out)) return TESS_OK;
     *out = choice;
     return TESS_OK;
 }
