@@ -1,6 +1,6 @@
 #include "tuner/trial_log.h"
 
-#include "net/atomic_file.h"
+#include "core/atomic_file.h"
 
 #include <jansson.h>
 #include <math.h>

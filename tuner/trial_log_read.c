@@ -1,6 +1,6 @@
 #include "tuner/trial_log.h"
 
-#include "net/file_error.h"
+#include "core/file_error.h"
 
 #include <errno.h>
 #include <jansson.h>

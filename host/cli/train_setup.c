@@ -1,7 +1,7 @@
 #include "cli/train_setup.h"
 
 #include "cli/model.h"
-#include "net/file_error.h"
+#include "core/file_error.h"
 #include "train/data_spec.h"
 
 #include <errno.h>

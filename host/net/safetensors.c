@@ -1,6 +1,6 @@
 #include "net/safetensors.h"
 
-#include "net/file_error.h"
+#include "core/file_error.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -21,7 +21,7 @@ struct safetensors {
     char **metadata; /* key, value, key, value ..., then NULL; NULL: none */
 };
 
-/* Writes path anew by temporary file in the same folder, fsync, rename, fsync of the folder (net/atomic_file.h): at any
+/* Writes path anew by temporary file in the same folder, fsync, rename, fsync of the folder (core/atomic_file.h): at any
    moment path holds the old or the new contents, whole. Metadata come first, then the tensors, in the given order. Same
    input, same bytes. Names that are empty, twice there, or not UTF-8 are TESS_INVALID_ARGUMENT. */
 tess_status safetensors_write(const char *path, const struct safetensors *file, tess_error *error);

@@ -1,7 +1,7 @@
 #include "net/safetensors.h"
 
-#include "net/atomic_file.h"
-#include "net/file_error.h"
+#include "core/atomic_file.h"
+#include "core/file_error.h"
 
 #include <jansson.h>
 #include <stdlib.h>

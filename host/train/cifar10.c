@@ -2,7 +2,7 @@
    then green, then blue bytes. */
 #include "train/dataset_open.h"
 
-#include "net/file_error.h"
+#include "core/file_error.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #include "train/dataset_open.h"
 
-#include "net/file_error.h"
+#include "core/file_error.h"
 #include "ops/random.h"
 
 #include <errno.h>

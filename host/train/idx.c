@@ -2,7 +2,7 @@
    big-endian magic 0x0000 0x08 rank, the sizes, then bytes. */
 #include "train/dataset_open.h"
 
-#include "net/file_error.h"
+#include "core/file_error.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #include "train/dataset.h"
 
-#include "net/file_error.h"
+#include "core/file_error.h"
 #include "train/image_decode.h"
 
 #include <errno.h>

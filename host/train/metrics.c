@@ -1,8 +1,8 @@
 #include "train/metrics.h"
 
+#include "core/atomic_file.h"
+#include "core/file_error.h"
 #include "core/status.h"
-#include "net/atomic_file.h"
-#include "net/file_error.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "net/file_error.h"
+#include "core/file_error.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-#include "net/atomic_file.h"
+#include "core/atomic_file.h"
 
-#include "net/file_error.h"
+#include "core/file_error.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Errors of files: which file, what the system said, and what to do about it. */
-#ifndef TESSERA_NET_FILE_ERROR_H
-#define TESSERA_NET_FILE_ERROR_H
+#ifndef TESSERA_CORE_FILE_ERROR_H
+#define TESSERA_CORE_FILE_ERROR_H
 
 #include "core/status.h"
 

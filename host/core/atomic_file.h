@@ -4,8 +4,8 @@
    The new contents go to a temporary file `<name>.tmp.<pid>.<n>` in the same folder, which is fsynced and renamed; then the
    folder is fsynced. The writer holds an flock on its temporary file, so that one that a killed process left
    behind can be told from one that is being written: the former are removed at the next atomic_file_open of the same path. */
-#ifndef TESSERA_NET_ATOMIC_FILE_H
-#define TESSERA_NET_ATOMIC_FILE_H
+#ifndef TESSERA_CORE_ATOMIC_FILE_H
+#define TESSERA_CORE_ATOMIC_FILE_H
 
 #include "core/status.h"
 
