@@ -289,7 +289,8 @@ static void test_epilogues(void **state) {
     }
 }
 
-/* NaN and infinity in x spread to their own windows only, also at the padded edges and through the last tile. */
+/* NaN and infinity in x spread to their own windows only, also at the padded edges and through the last tile. Algorithms that
+   round more than the plain sum add and subtract neighbours: there they spread to the whole tile. */
 static void test_nan_stays_in_its_windows(void **state) {
     struct data t = make_data("n1c3h6w15k5r3s3pt1pb1pl1pr1");
     size_t bad = ((size_t)2 * 15 + 14) * 3 + 1; /* h 2, w 14, c 1 */
@@ -297,6 +298,7 @@ static void test_nan_stays_in_its_windows(void **state) {
         t.x[bad] = kind ? NAN : INFINITY;
         for (int a = 0; a < conv_algo_count; a++) {
             if (!can_do(*state, &t.d, &(tess_conv_options){0}, conv_algos[a])) continue;
+            if (conv_algos[a]->error_growth) continue;
             tess_conv_options o = {.algo = conv_algos[a]->name, .act = {TESS_ACT_RELU, 0}};
             tess_conv_plan *plan = NULL;
             assert_ok(*state, tess_conv_plan_create(*state, &t.d, &o, &plan));
