@@ -11,7 +11,7 @@
 #include "support/ref_conv.h"
 
 /* Every kind of problem; the first TINY ones are what slow implementations run. */
-enum { TINY = 15 };
+enum { TINY = 16 };
 static const char *const problems[] = {
     "n2c3h7w6k5r3s3pt1pb1pl1pr1",
     "n1c5h9w8k7r3s2u2v1pt0pb1pl1pr0",
@@ -28,6 +28,7 @@ static const char *const problems[] = {
     "n1c3h6w5k4r3s3pt1pb2pl2pr1m1",
     "n2c4h4w5k6r3s2u2v1pt3pb3pl4pr3d1e2g2m1",
     "n1c2h2w3k3r3s5v2pt1pb1pl2pr2m1",
+    "n1c6h5w7k10r1s1u1v2g2",
     /* larger */
     "n2c17h14w15k33r3s3pt1pb1pl1pr1",
     "n3c16h13w13k64r3s3u2v2pt1pb1pl1pr1",
@@ -40,6 +41,7 @@ static const char *const problems[] = {
     "n1c8h20w20k16r3s3d3e2pt0pb3pl1pr2u2v3",
     "n9c3h3w3k130r3s3pt1pb1pl1pr1",
     "n3c70h9w14k70r3s3pt1pb1pl1pr1",
+    "n2c150h9w11k70r1s1u2v2",
 };
 
 struct data {

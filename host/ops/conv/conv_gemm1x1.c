@@ -1,0 +1,408 @@
+/* 1x1 convolution without padding as a matrix product, register-tiled: see conv_gemm1x1.cl. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/program.h"
+#include "core/tensor.h"
+#include "ops/conv/conv_algo.h"
+
+enum { MR, KV, CB, TILES, PARTS, STREAM, CT, CHUNK, BAND, CPART, KPART, PARAM_COUNT };
+enum { LANES = 16 }; /* of a float16 */
+
+#define IN_ROWS    (CONV_IN_FWD | CONV_IN_BWD_DATA)
+#define IN_WEIGHTS CONV_IN_BWD_WEIGHTS
+static const struct conv_param params[PARAM_COUNT] = {
+    [MR] = {"mr", IN_ROWS, 8, {1, 3, 6, 8, 9, 12, 14, 28}},
+    [KV] = {"kv", CONV_IN_ALL, 4, {1, 2, 3, 4}},
+    [CB] = {"cb", IN_ROWS, 4, {64, 128, 256, 512}},
+    /* Tiles of pixels that a work-item does, and parts that share the destination's channels. */
+    [TILES] = {"tiles", IN_ROWS, 4, {1, 4, 8, 28}},
+    [PARTS] = {"parts", IN_ROWS, 3, {1, 2, 8}},
+    /* Whether results bypass the caches. */
+    [STREAM] = {"stream", IN_ROWS, 2, {0, 1}},
+    [CT] = {"ct", IN_WEIGHTS, 7, {1, 3, 6, 8, 9, 13, 14}},
+    /* Pixels of a chunk and of a band; at most this many channels of a part. */
+    [CHUNK] = {"chunk", IN_WEIGHTS, 4, {512, 1024, 2048, 8192}},
+    [BAND] = {"band", IN_WEIGHTS, 3, {64, 128, 256}},
+    [CPART] = {"cpart", IN_WEIGHTS, 3, {128, 256, 512}},
+    [KPART] = {"kpart", IN_WEIGHTS, 3, {128, 256, 512}},
+};
+
+struct gemm {
+    tess_context *ctx;
+    struct conv_problem problem;
+    struct conv_config config;
+    cl_kernel pack, main; /* forward and backward-data */
+    cl_kernel reduce;     /* backward-weights: after main, if there are several chunks */
+};
+
+static int ceil_div(int a, int b) {
+    return a / b + (a % b != 0);
+}
+static int at_most(int a, int b) {
+    return a < b ? a : b;
+}
+
+/* ---------------------------------------------------------------- sizes */
+
+static bool is_rows(const struct conv_problem *p) {
+    return p->pass != TESS_CONV_BWD_WEIGHTS;
+}
+
+/* Forward makes K from C, backward-data C from K. */
+static int source_channels(const struct conv_problem *p) {
+    return p->pass == TESS_CONV_BWD_DATA ? p->kg : p->cg;
+}
+static int dest_channels(const struct conv_problem *p) {
+    return p->pass == TESS_CONV_BWD_DATA ? p->cg : p->kg;
+}
+static int pixels(const struct conv_problem *p) {
+    return p->d.n * p->p * p->q;
+}
+/* Blocks of destination channels of a group. */
+static int blocks(const struct conv_problem *p, const struct conv_config *config) {
+    return ceil_div(dest_channels(p), LANES * config->value[KV]);
+}
+
+static int64_t packed_floats(const struct conv_problem *p, const struct conv_config *config) {
+    return (int64_t)p->d.groups * blocks(p, config) * LANES * config->value[KV] *
+           source_channels(p);
+}
+static size_t packed_bytes(const struct conv_problem *p, const struct conv_config *config) {
+    return is_rows(p) ? (size_t)packed_floats(p, config) * sizeof(float) : 0;
+}
+
+static int groups_of_tiles(const struct conv_problem *p, const struct conv_config *config) {
+    return ceil_div(pixels(p), config->value[MR] * config->value[TILES]);
+}
+
+static int chunk_pixels(const struct conv_problem *p, const struct conv_config *config) {
+    return at_most(config->value[CHUNK], pixels(p));
+}
+static int band_pixels(const struct conv_problem *p, const struct conv_config *config) {
+    return at_most(config->value[BAND], chunk_pixels(p, config));
+}
+static int chunks(const struct conv_problem *p, const struct conv_config *config) {
+    return ceil_div(pixels(p), chunk_pixels(p, config));
+}
+/* The channels are spread evenly over as few parts as the limit allows, in whole tiles. */
+static int part_size(int channels, int limit, int tile) {
+    int parts = ceil_div(channels, limit);
+    return ceil_div(ceil_div(channels, parts), tile) * tile;
+}
+static int c_part(const struct conv_problem *p, const struct conv_config *config) {
+    return part_size(p->cg, config->value[CPART], config->value[CT]);
+}
+static int k_part(const struct conv_problem *p, const struct conv_config *config) {
+    return part_size(p->kg, config->value[KPART], config->value[KV] * LANES);
+}
+
+/* The rows of a group of tiles, or the panels of a band. */
+static size_t local_bytes(const struct conv_problem *p, const struct conv_config *config) {
+    const int *v = config->value;
+    if (is_rows(p)) return (size_t)v[TILES] * (size_t)v[MR] * (size_t)(v[CB] + 16) * sizeof(float);
+    int band = band_pixels(p, config), x_channels = c_part(p, config), tile = v[KV] * LANES;
+    int dy_channels = k_part(p, config);
+    int floats =
+        x_channels / v[CT] * (band * v[CT] + LANES) + dy_channels / tile * (band * tile + LANES);
+    return (size_t)floats * sizeof(float);
+}
+
+/* The chunks' sums. One chunk writes to dw. */
+static size_t workspace(const struct conv_problem *p, const struct conv_config *config) {
+    if (is_rows(p) || chunks(p, config) == 1) return 0;
+    return conv_problem_w(p) * sizeof(float) * (size_t)chunks(p, config);
+}
+
+/* ---------------------------------------------------------------- where it applies */
+
+static bool applicable(const struct conv_problem *p, const tess_device_info *device) {
+    const tess_conv_desc *d = &p->d;
+    (void)device;
+    if (d->layout != TESS_NHWC || d->r != 1 || d->s != 1) return false;
+    if (d->pad_top || d->pad_bottom || d->pad_left || d->pad_right) return false;
+    /* Kernels index with int; the widest block pads the packed weights the most. */
+    struct conv_config widest = {.value = {[MR] = 1, [KV] = 4}};
+    return packed_floats(p, &widest) <= INT32_MAX;
+}
+
+static int vector_registers(const tess_device_info *device) {
+    return device->native_float_vector >= 16 ? 32 : 16;
+}
+/* Registers of one float16. */
+static int register_parts(const tess_device_info *device) {
+    int width = device->native_float_vector ? (int)device->native_float_vector : 4;
+    return width >= LANES ? 1 : LANES / width;
+}
+
+/* Sums and one set of vectors fit the registers (or there is no smaller tile) and use most of them; one vector, which
+   needs more loads, is for few channels or few registers. */
+static bool tile_fits(const struct conv_problem *p, const tess_device_info *device, int sums,
+                      int vectors) {
+    int needed = (sums + vectors) * register_parts(device), all = vector_registers(device);
+    if (needed > all && sums > 1) return false;
+    bool few = dest_channels(p) <= LANES || needed > sums + vectors;
+    return vectors == 1 ? few && 3 * needed > all : 4 * needed > 3 * all;
+}
+
+/* A block that is a whole vector too wide computes zeros. */
+static bool block_fits(const struct conv_problem *p, const tess_device_info *device,
+                       const struct conv_config *config) {
+    (void)device;
+    int kv = config->value[KV];
+    return kv == 1 || (kv - 1) * LANES < dest_channels(p);
+}
+static bool row_tile_fits(const struct conv_problem *p, const tess_device_info *device,
+                          const struct conv_config *config) {
+    const int *v = config->value;
+    return !is_rows(p) || tile_fits(p, device, v[MR] * v[KV], v[KV]);
+}
+static bool weight_tile_fits(const struct conv_problem *p, const tess_device_info *device,
+                             const struct conv_config *config) {
+    const int *v = config->value;
+    return is_rows(p) || tile_fits(p, device, v[CT] * v[KV], v[KV]);
+}
+
+/* Rows are as short as the channels allow, but not shorter than 128 where there are that many. */
+static bool rows_fit(const struct conv_problem *p, const tess_device_info *device,
+                     const struct conv_config *config) {
+    (void)device;
+    int cb = config->value[CB], channels = source_channels(p);
+    return !is_rows(p) || cb == 64 ? channels <= 64 || !is_rows(p) : cb / 2 < channels;
+}
+/* Parts only where pixels alone do not keep all compute units busy. */
+static bool parts_fit(const struct conv_problem *p, const tess_device_info *device,
+                      const struct conv_config *config) {
+    const int *v = config->value;
+    if (!is_rows(p) || v[PARTS] == 1) return true;
+    return v[PARTS] <= blocks(p, config) &&
+           groups_of_tiles(p, config) <= 32 * (int)device->compute_units;
+}
+
+static const struct conv_constraint constraints[] = {
+    {1u << KV, block_fits},
+    {1u << MR | 1u << KV, row_tile_fits},
+    {1u << KV | 1u << CT, weight_tile_fits},
+    {1u << CB, rows_fit},
+    {1u << MR | 1u << KV | 1u << TILES | 1u << PARTS, parts_fit},
+    {0, NULL},
+};
+
+static void resources(const struct conv_problem *p, const struct conv_config *config,
+                      struct conv_resources *out) {
+    const int *v = config->value;
+    int sums = (is_rows(p) ? v[MR] : v[CT]) * v[KV];
+    *out = (struct conv_resources){.local_bytes = local_bytes(p, config),
+                                   .work_items = 1,
+                                   .registers = (sums + v[KV] + 1) * LANES};
+}
+
+/* ---------------------------------------------------------------- prediction */
+
+/* Cycles of the innermost loop's body: two fused multiply-adds a cycle, which loads slow down a little; at least four cycles
+   lie between two multiply-adds on the same sum. */
+static double body_cycles(const tess_device_info *device, int scalars, int vectors) {
+    int parts = register_parts(device);
+    double cycles = 0.5 * scalars * vectors * parts + 0.125 * (scalars + vectors * parts);
+    return cycles < 4 ? 4 : cycles;
+}
+
+/* Cycles of all work-items, spread over compute units in whole work-items. */
+static double spread(double cycles_each, double items, const tess_device_info *device) {
+    double units = device->compute_units ? device->compute_units : 1;
+    return cycles_each * (double)(int64_t)((items + units - 1) / units);
+}
+
+static double predict_rows(const struct conv_problem *p, const tess_device_info *device,
+                           const struct conv_config *config) {
+    const int *v = config->value;
+    int parts = register_parts(device), source = source_channels(p);
+    int part_blocks = ceil_div(blocks(p, config), v[PARTS]), rows = v[MR] * v[TILES];
+    if (rows > pixels(p)) rows = ceil_div(pixels(p), v[MR]) * v[MR];
+    /* Sums come from the destination and go there once for every copy of rows; the last time, they leave the caches, or
+       their lines come in first. */
+    double dest_bytes = 4.0 * pixels(p) * p->d.groups * dest_channels(p);
+    double last = (dest_bytes > 4e6) == (v[STREAM] == 1) ? 3 : 6;
+    double sums = v[MR] * v[KV] * parts * (2.0 * (ceil_div(source, v[CB]) - 1) + last);
+    double tile = source * body_cycles(device, v[MR], v[KV]) + sums + 30;
+    double copy = 0.15 * rows * source;
+    /* Weights that do not stay in the second-level cache come from further away for each work-item. */
+    double part_bytes = 4.0 * source * part_blocks * LANES * v[KV];
+    double reload = part_bytes > 1e6 ? part_bytes / 16 : part_bytes / 64;
+    return spread(tile * (rows / v[MR]) * part_blocks + copy + reload + 200,
+                  (double)groups_of_tiles(p, config) * v[PARTS] * p->d.groups, device);
+}
+
+static double predict_weights(const struct conv_problem *p, const tess_device_info *device,
+                              const struct conv_config *config) {
+    const int *v = config->value;
+    int parts = register_parts(device), c_size = c_part(p, config), k_size = k_part(p, config);
+    double bands = ceil_div(chunk_pixels(p, config), band_pixels(p, config));
+    double tiles = (double)(c_size / v[CT]) * (k_size / (LANES * v[KV]));
+    double copy = 0.25 * (c_size + k_size) * chunk_pixels(p, config);
+    double tile = chunk_pixels(p, config) * (body_cycles(device, v[CT], v[KV]) + 1) +
+                  bands * (5.0 * v[CT] * v[KV] * parts + 40);
+    double items =
+        (double)chunks(p, config) * p->d.groups * ceil_div(p->cg, c_size) * ceil_div(p->kg, k_size);
+    /* Sums are written once and read once, at about 8 bytes a cycle. */
+    double reduce =
+        chunks(p, config) > 1 ? (double)chunks(p, config) * (double)conv_problem_w(p) : 0;
+    return spread(tiles * tile + copy, items, device) +
+           reduce / (device->compute_units ? device->compute_units : 1);
+}
+
+static double predict(const struct conv_problem *p, const tess_device_info *device,
+                      const struct conv_config *config) {
+    double cycles =
+        is_rows(p) ? predict_rows(p, device, config) : predict_weights(p, device, config);
+    /* On a GPU one work-item a work-group leaves all lanes but one idle. */
+    return device->type & CL_DEVICE_TYPE_CPU ? cycles : cycles * 64;
+}
+
+/* ---------------------------------------------------------------- plan */
+
+static void destroy(void *state) {
+    struct gemm *gemm = state;
+    if (!gemm) return;
+    kernel_release(gemm->pack);
+    kernel_release(gemm->main);
+    kernel_release(gemm->reduce);
+    free(gemm);
+}
+
+static tess_status create(tess_context *ctx, const struct conv_problem *p,
+                          const struct conv_config *config, const char *printed, void **state) {
+    static const char *const packs[] = {"conv_gemm1x1_pack_fwd", "conv_gemm1x1_pack_bwd_data"};
+    static const char *const mains[] = {"conv_gemm1x1_fwd", "conv_gemm1x1_bwd_data",
+                                        "conv_gemm1x1_bwd_weights"};
+    struct gemm *gemm = calloc(1, sizeof *gemm);
+    if (!gemm) return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "%s: no memory", printed);
+    gemm->ctx = ctx;
+    gemm->problem = *p;
+    gemm->config = *config;
+    const int *v = config->value;
+    char options[80];
+    if (is_rows(p))
+        snprintf(options, sizeof options, "-DMR=%d -DKV=%d -DCB=%d", v[MR], v[KV], v[CB]);
+    else
+        snprintf(options, sizeof options, "-DCT=%d -DKV=%d", v[CT], v[KV]);
+    struct program *program;
+    tess_status status = program_get(ctx, conv_gemm1x1.kernel_file, options, printed, &program);
+    if (!status) status = program_kernel(ctx, program, mains[p->pass], &gemm->main);
+    if (!status && is_rows(p)) status = program_kernel(ctx, program, packs[p->pass], &gemm->pack);
+    if (!status && !is_rows(p))
+        status = program_kernel(ctx, program, "conv_gemm1x1_reduce", &gemm->reduce);
+    if (status) {
+        destroy(gemm);
+        return status;
+    }
+    *state = gemm;
+    return TESS_OK;
+}
+
+/* ---------------------------------------------------------------- execution */
+
+/* Dimensions in the order in which every main kernel takes them. */
+enum { DIMS = 10 };
+static void append_dimensions(const struct conv_problem *p, struct kernel_arg *args) {
+    const tess_conv_desc *d = &p->d;
+    const int dim[DIMS] = {pixels(p), d->h, d->w,        d->c,        p->p,
+                           p->q,      d->k, d->stride_h, d->stride_w, d->groups};
+    for (int i = 0; i < DIMS; i++)
+        args[i] = ARG_INT(dim[i]);
+}
+
+/* Work-groups of 64 for the kernels that have one work-item a vector. */
+static struct kernel_range flat_range(size_t items) {
+    return (struct kernel_range){1, {(items + 63) / 64 * 64}, {64}};
+}
+
+static tess_status pack(void *state, const tess_tensor *w, tess_tensor *packed) {
+    const struct gemm *gemm = state;
+    const struct conv_problem *p = &gemm->problem;
+    size_t vectors = packed_bytes(p, &gemm->config) / (LANES * sizeof(float));
+    const struct kernel_arg list[] = {ARG_TENSOR(w),  ARG_TENSOR(packed), ARG_INT(p->d.groups),
+                                      ARG_INT(p->cg), ARG_INT(p->kg),     ARG_INT((int)vectors)};
+    struct kernel_range range = flat_range(vectors);
+    return kernel_enqueue(gemm->ctx, gemm->pack, &range, list, 6, "convolution: packing weights");
+}
+
+static tess_status enqueue_rows(const struct gemm *gemm, const tess_conv_args *args,
+                                const tess_tensor *packed) {
+    const struct conv_problem *p = &gemm->problem;
+    const int *v = gemm->config.value;
+    bool forward = p->pass == TESS_CONV_FWD;
+    struct kernel_arg list[5 + DIMS + 6];
+    unsigned count = 0;
+    list[count++] = ARG_TENSOR(forward ? args->x : args->y);
+    list[count++] = ARG_TENSOR(packed);
+    if (forward) {
+        list[count++] = ARG_TENSOR(p->bias ? args->bias : NULL);
+        list[count++] = ARG_TENSOR(p->residual ? args->residual : NULL);
+    }
+    list[count++] = ARG_TENSOR(forward ? args->y : args->x);
+    append_dimensions(p, list + count);
+    count += DIMS;
+    list[count++] = ARG_INT(v[TILES]);
+    list[count++] = ARG_INT(v[PARTS]);
+    list[count++] = ARG_INT(v[STREAM]);
+    if (forward) {
+        list[count++] = ARG_INT((int)p->act.kind);
+        list[count++] = ARG_FLOAT(p->act.alpha);
+    }
+    list[count++] = ARG_LOCAL(local_bytes(p, &gemm->config));
+    struct kernel_range range = {
+        2,
+        {(size_t)groups_of_tiles(p, &gemm->config), (size_t)p->d.groups * (size_t)v[PARTS]},
+        {1, 1}};
+    return kernel_enqueue(gemm->ctx, gemm->main, &range, list, count, "convolution");
+}
+
+static tess_status enqueue_weights(const struct gemm *gemm, const tess_conv_args *args) {
+    const struct conv_problem *p = &gemm->problem;
+    const struct conv_config *config = &gemm->config;
+    int count = chunks(p, config), c_size = c_part(p, config), k_size = k_part(p, config);
+    struct kernel_arg list[3 + DIMS + 5] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
+                                            ARG_TENSOR(count > 1 ? args->workspace : args->w)};
+    append_dimensions(p, list + 3);
+    struct kernel_arg *rest = list + 3 + DIMS;
+    rest[0] = ARG_INT(chunk_pixels(p, config));
+    rest[1] = ARG_INT(band_pixels(p, config));
+    rest[2] = ARG_INT(c_size);
+    rest[3] = ARG_INT(k_size);
+    rest[4] = ARG_LOCAL(local_bytes(p, config));
+    size_t parts =
+        (size_t)p->d.groups * (size_t)ceil_div(p->cg, c_size) * (size_t)ceil_div(p->kg, k_size);
+    struct kernel_range range = {2, {(size_t)count, parts}, {1, 1}};
+    tess_status status = kernel_enqueue(gemm->ctx, gemm->main, &range, list, 3 + DIMS + 5,
+                                        "convolution: backward-weights");
+    if (status || count == 1) return status;
+    size_t elements = conv_problem_w(p);
+    const struct kernel_arg reduce[] = {ARG_TENSOR(args->workspace), ARG_TENSOR(args->w),
+                                        ARG_INT((int)elements), ARG_INT(count)};
+    struct kernel_range flat = flat_range((elements + LANES - 1) / LANES);
+    return kernel_enqueue(gemm->ctx, gemm->reduce, &flat, reduce, 4,
+                          "convolution: adding partial weight gradients");
+}
+
+static tess_status enqueue(void *state, const tess_conv_args *args, const tess_tensor *packed) {
+    const struct gemm *gemm = state;
+    return is_rows(&gemm->problem) ? enqueue_rows(gemm, args, packed) : enqueue_weights(gemm, args);
+}
+
+const struct conv_algo conv_gemm1x1 = {
+    .name = "gemm1x1",
+    .kernel_file = "conv_gemm1x1.cl",
+    .param_count = PARAM_COUNT,
+    .params = params,
+    .constraints = constraints,
+    .applicable = applicable,
+    .resources = resources,
+    .predict = predict,
+    .packed = packed_bytes,
+    .workspace = workspace,
+    .create = create,
+    .pack = pack,
+    .enqueue = enqueue,
+    .destroy = destroy,
+};
