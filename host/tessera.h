@@ -170,6 +170,13 @@ TESS_API const char *tess_context_last_error(const tess_context *ctx);
 /* Waits until all that was enqueued has run. Blocking. */
 TESS_API tess_status tess_context_finish(tess_context *ctx);
 
+/* From now on plans of this context follow what was measured: the tuning database at path, which `tessera tune` fills, and where
+   that knows nothing, the portfolios that the library ships. path NULL: $TESSERA_DB, else
+   $XDG_DATA_HOME/tessera/tuning.db (~/.local/share). A file that is not there yet is no error, a damaged one is set aside, with a
+   line in the log; one that cannot be read is TESS_IO, of another program or a newer version TESS_BAD_FORMAT. Without this call
+   plans are made by prediction alone. */
+TESS_API tess_status tess_context_use_tuning(tess_context *ctx, const char *path);
+
 /* What the context has done since it was made. */
 typedef struct tess_counters {
     uint64_t programs_compiled; /* built from source */
@@ -319,10 +326,12 @@ typedef struct tess_conv_options {
 typedef struct tess_conv_info {
     const char *algo;   /* "direct" */
     const char *config; /* "conv_direct_fwd__wt14_kv2" */
-    const char *tier;   /* who answered: "caller", "analytic" or "generic" */
-    const char *why;    /* one line for people */
-    size_t workspace;   /* bytes, of the caller's */
-    size_t packed;      /* bytes that the plan holds: the weights as the algorithm wants them */
+    /* Who answered: "caller"; "exact" (measured here), "near" (on a like problem here), "other device", "portfolio"; "analytic"
+       (predicted), "generic". */
+    const char *tier;
+    const char *why;  /* one line for people */
+    size_t workspace; /* bytes, of the caller's */
+    size_t packed;    /* bytes that the plan holds: the weights as the algorithm wants them */
 } tess_conv_info;
 
 /* Chooses algorithm and configuration, compiles. options may be NULL: plain forward. */

@@ -19,9 +19,8 @@ static void test_usage(void **state) {
     check_usage((const char *const[]){NULL}, "no command");
     USAGE("did you mean 'devices'", "devcies");
     USAGE("no such command", "tune");
-    USAGE("no such command", "db");
     USAGE("did you mean --device", "--devise", "cpu", "devices");
-    USAGE("--db", "--db", "x.db", "devices");
+    USAGE("--db: empty", "--db", "", "devices");
     USAGE("no level", "--log", "loud", "devices");
     USAGE("a value is missing", "--device");
     USAGE("one argument too many", "devices", "x");

@@ -11,7 +11,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define KEY "n8c64h56w56k64r3s3u1v1pt1pb1pl1pr1d1e1g1"
@@ -156,6 +155,7 @@ static void test_other_files(void **state) {
 static void test_default_path(void **state) {
     char *before = getenv("XDG_DATA_HOME") ? strdup(getenv("XDG_DATA_HOME")) : NULL;
     setenv("XDG_DATA_HOME", *state, 1);
+    unsetenv("TESSERA_DB");
     struct db *db = NULL;
     tess_error error = {0};
     assert_int_equal(db_open(NULL, NULL, NULL, &error, &db), TESS_OK);
@@ -399,101 +399,6 @@ static void test_full_disk(void **state) {
     db_close(db);
 }
 
-/* ---------------------------------------------------------------- speed */
-
-enum { PROBLEMS = 200000, LOOKUPS = 20000, BATCH = 200 };
-#define GENERATED "n%dc%dh56w%dk64r3s3u1v1pt1pb1pl1pr1d1e1g1"
-
-static void generated_key(int i, char key[TESS_CONV_KEY_SIZE]) {
-    snprintf(key, TESS_CONV_KEY_SIZE, GENERATED, 1 + i % 7, 1 + i % 1009, 3 + i / 1009);
-}
-
-/* Two trials a problem, in one transaction. */
-static int fill(struct db *db, void *user) {
-    (void)user;
-    static const char trials[] =
-        "INSERT INTO trial (lookup, env, problem, kernel, config, begun, status, strict, seconds,"
-        " mad, max_err, bytes, build_seconds, samples, pid)"
-        " SELECT ?1, ?2, ?3, ?4, 'conv_direct_fwd__wt14_kv2_order0_fix' || i, ?3, 1, 1,"
-        " 1e-3 * (1 + i), 1e-6, 0.1, 4096, 0.5, zeroblob(64), 0"
-        " FROM (SELECT 0 AS i UNION SELECT 1)";
-    sqlite3_stmt *insert = NULL;
-    int64_t env = 0, kernel = 0;
-    int code = sqlite3_prepare_v2(db->handle, trials, -1, &insert, NULL);
-    if (code == SQLITE_OK) code = db_env_row(db, &db->identity, &env);
-    if (code == SQLITE_OK) code = db_kernel_row(db, "direct", "hash-direct", &kernel);
-    for (int i = 0; i < PROBLEMS && code == SQLITE_OK; i++) {
-        char key[TESS_CONV_KEY_SIZE];
-        int64_t problem = 0;
-        generated_key(i, key);
-        code = db_problem_row(db, "conv_fwd", key, "f32", &problem);
-        sqlite3_bind_int64(insert, 1, db_lookup(env, "conv_fwd", key, "f32"));
-        sqlite3_bind_int64(insert, 2, env);
-        sqlite3_bind_int64(insert, 3, problem);
-        sqlite3_bind_int64(insert, 4, kernel);
-        if (code == SQLITE_OK) code = sqlite3_step(insert);
-        code = code == SQLITE_DONE ? sqlite3_reset(insert) : code;
-    }
-    sqlite3_finalize(insert);
-    return code;
-}
-
-static double clock_us(clockid_t clock) {
-    struct timespec time;
-    clock_gettime(clock, &time);
-    return 1e6 * (double)time.tv_sec + 1e-3 * (double)time.tv_nsec;
-}
-
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double p99(const double *times, int count) {
-    double *sorted = check_alloc((size_t)count * sizeof *sorted);
-    memcpy(sorted, times, (size_t)count * sizeof *sorted);
-    qsort(sorted, (size_t)count, sizeof *sorted, by_size);
-    double result = sorted[count * 99 / 100];
-    free(sorted);
-    return result;
-}
-
-/* Microseconds of each look-up, of problems far from each other. */
-static void time_lookups(struct db *db, double *times) {
-    for (int i = 0; i < LOOKUPS; i++) {
-        char key[TESS_CONV_KEY_SIZE];
-        struct db_row row;
-        generated_key((int)((int64_t)i * 77977 % PROBLEMS), key);
-        double start = clock_us(CLOCK_THREAD_CPUTIME_ID);
-        int found = db_best(db, "conv_fwd", key, db_fixture_hash, NULL, &row, 1);
-        times[i] = clock_us(CLOCK_THREAD_CPUTIME_ID) - start;
-        assert_int_equal(found, 1);
-        assert_true(row.seconds == 1e-3);
-    }
-}
-
-/* The thread's own time, and the best of some batches: what other programs do to the caches is not ours. */
-static void test_speed(void **state) {
-    struct db *db = db_fixture_open(*state, "cpu", "1");
-    db_fixture_add(db, &(struct db_fixture_trial){.problem = KEY, .config = "a", .seconds = 1});
-    assert_int_equal(db_write(db, fill, NULL, "filling", NULL), TESS_OK);
-    db_close(db);
-    double start = clock_us(CLOCK_MONOTONIC);
-    db = db_fixture_open(*state, "cpu", "1");
-    double opened = clock_us(CLOCK_MONOTONIC) - start;
-    double *times = check_alloc(LOOKUPS * sizeof *times);
-    time_lookups(db, times);
-    double least = INFINITY;
-    for (int i = 0; i < LOOKUPS; i += BATCH)
-        least = fmin(least, p99(times + i, BATCH));
-    print_message("%d problems: opened in %.1f ms; look-up p99 %.1f us, %.1f us in the best batch "
-                  "of %d\n",
-                  PROBLEMS, 1e-3 * opened, p99(times, LOOKUPS), least, BATCH);
-    assert_true(least <= 20);
-    free(times);
-    db_close(db);
-}
-
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
 
 int main(void) {
@@ -502,7 +407,7 @@ int main(void) {
         IN_FOLDER(test_other_files), IN_FOLDER(test_default_path), IN_FOLDER(test_text_file),
         IN_FOLDER(test_random_file), IN_FOLDER(test_truncated),    IN_FOLDER(test_overwritten),
         IN_FOLDER(test_found_later), IN_FOLDER(test_lost_trial),   IN_FOLDER(test_read_only),
-        IN_FOLDER(test_full_disk),   IN_FOLDER(test_speed),
+        IN_FOLDER(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,9 +62,8 @@ static int planner_setup(void **state) {
     tess_conv_desc desc;
     if (tess_conv_desc_parse(KEY, NULL, &desc) ||
         conv_problem_init(&desc, NULL, NULL, &p->problem) ||
-        db_advise(p->ctx, db_fixture_path(folder)) ||
         db_open(db_fixture_path(folder), NULL, NULL, NULL, &p->db) ||
-        db_set_device(p->db, &p->ctx->device, NULL))
+        db_advise(p->ctx, db_fixture_path(folder)) || db_set_device(p->db, &p->ctx->device, NULL))
         return -1;
     conv_config_each(direct(), &p->problem, &p->ctx->device, find_best, p);
     conv_config_each(direct(), &p->problem, &p->ctx->device, find_others, p);

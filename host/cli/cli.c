@@ -52,7 +52,19 @@ tess_status cli_context(const struct cli *cli, tess_error *error, tess_context *
         .log = cli->log_level == TESS_LOG_ERROR ? NULL : log_line,
         .log_level = cli->log_level,
     };
-    return tess_context_create(&options, error, out);
+    tess_context *ctx = NULL;
+    tess_status status = tess_context_create(&options, error, &ctx);
+    if (status) return status;
+    status = tess_context_use_tuning(ctx, cli->db);
+    if (status && cli->db) {
+        error_set(error, status, "%s", tess_context_last_error(ctx));
+        tess_context_destroy(ctx);
+        return status;
+    }
+    if (status && cli->log_level >= TESS_LOG_WARN)
+        log_line(NULL, TESS_LOG_WARN, tess_context_last_error(ctx));
+    *out = ctx;
+    return TESS_OK;
 }
 
 int cli_print_json(json_t *object) {

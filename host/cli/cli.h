@@ -10,20 +10,22 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 /* The options before the command's name. */
 struct cli {
     const char *device; /* SPEC, or NULL: the default device */
+    const char *db;     /* path of the tuning database, or NULL: the default one */
     tess_log_level log_level;
 };
 
 /* Each takes argv with the command's own name first, and gives the exit status. */
 typedef int cli_command(const struct cli *cli, int argc, char **argv);
 
-cli_command cmd_devices, cmd_summary, cmd_train, cmd_eval, cmd_predict, cmd_plan;
+cli_command cmd_devices, cmd_summary, cmd_train, cmd_eval, cmd_predict, cmd_plan, cmd_db;
 
 /* Print "tessera: " and the message as one line on standard error (line breaks in it become " | "), and give
    EXIT_FAILED and EXIT_USAGE. The message reads "what: why; what to do". */
 int cli_fail(const char *format, ...) PRINTF_LIKE(1, 2);
 int cli_usage(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* A context on the chosen device, with its log lines on standard error. The caller destroys *out. */
+/* A context on the chosen device, with its log lines on standard error, that plans with the tuning database. A database that was
+   named must be usable; the default one is a warning in the log if it is not. The caller destroys *out. */
 tess_status cli_context(const struct cli *cli, tess_error *error, tess_context **out);
 
 /* Prints object as one line of JSON on standard output and drops the reference to it. NULL is out of memory.

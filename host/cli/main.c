@@ -20,6 +20,7 @@ static const struct command {
     {"eval", cmd_eval, "accuracy of trained weights on a data set"},
     {"predict", cmd_predict, "classify pictures"},
     {"plan", cmd_plan, "which convolution algorithm and configuration, and why"},
+    {"db", cmd_db, "list, export, import, merge and prune what was measured"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
@@ -44,6 +45,8 @@ static bool find_program(const char *program, char path[4096]) {
 
 static int run_program(const struct cli *cli, const char *program, const char *path, char **argv) {
     if (cli->device && setenv("TESSERA_DEVICE", cli->device, 1))
+        return cli_fail("%s: %s; free some memory", program, strerror(errno));
+    if (cli->db && setenv("TESSERA_DB", cli->db, 1))
         return cli_fail("%s: %s; free some memory", program, strerror(errno));
     argv[0] = (char *)program;
     execv(path, argv);
@@ -96,6 +99,8 @@ int main(int argc, char **argv) {
     struct arg list[] = {
         {"device", ARG_TEXT, &cli.device, "SPEC", "P:D, gpu, cpu, or a part of a device's name", 0,
          0, false},
+        {"db", ARG_TEXT, &cli.db, "FILE",
+         "the tuning database (TESSERA_DB, else ~/.local/share/tessera/tuning.db)", 0, 0, false},
         {"log", ARG_TEXT, &log, "LEVEL", "error, warn, info or debug, on standard error", 0, 0,
          false},
         {0},

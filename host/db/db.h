@@ -13,7 +13,7 @@
 
 struct db;
 
-/* Opens or creates. path NULL: $XDG_DATA_HOME/tessera/tuning.db (~/.local/share). Folders are made. A file that is no database, or
+/* Opens or creates. path NULL: $TESSERA_DB, else $XDG_DATA_HOME/tessera/tuning.db (~/.local/share). Folders are made. A file that is no database, or
    is damaged, is renamed to "<path>.corrupt-N" and a new one begun, with a warning through log (may be NULL): work goes on. Read-only places
    work for reading. A database of a newer version of Tessera, or of another program, is an error that says so. A database is for
    one thread, and is not to be used in a child after fork. */
@@ -108,10 +108,17 @@ int db_trial_count(struct db *db, const char *operation, const char *problem);
 /* ---- files: JSON Lines, one trial a line with device, env, kernel, problem */
 
 tess_status db_export(struct db *db, const char *path, tess_error *error, long *rows);
-/* All or nothing. replace: what is there is dropped first (import); else rows are added, duplicates ignored (merge). */
+/* All or nothing. replace: what is there is dropped first (import); else rows are added, duplicates ignored (merge). rows: added or
+   completed. */
 tess_status db_import(struct db *db, const char *path, bool replace, tess_error *error, long *rows);
-/* Drops trials of other kernels and drivers and all but the best few of each problem. */
+/* Drops what is of no more use: trials with other drivers than each device's last one (or the one of db_set_device), of other
+   kernels than each algorithm's last one, and of each problem all but the eight best and those that quarantine. */
 tess_status db_prune(struct db *db, tess_error *error, long *rows);
+
+/* Each (device, driver, operation, problem), with its fastest good trial, or any other where there is none; trials: how many there
+   are. The row's this_device and current are not filled in. A visitor that returns other than 0 stops. */
+typedef int (*db_visitor)(void *user, const struct db_row *row, long trials);
+tess_status db_list(struct db *db, db_visitor visit, void *user, tess_error *error);
 
 /* ---- planner */
 
@@ -120,7 +127,8 @@ struct conv_algo;
 tess_status db_algo_hash(tess_context *ctx, const struct conv_algo *algo, char hex[65]);
 
 /* Makes the database the context's advisor: db is opened with path (NULL: the default place), closed with the context. A
-   database that cannot be opened is an error, and the advisor stays as it was. */
+   file that does not exist yet is not made: nothing was measured then, and the advisor knows the shipped portfolios alone. A database
+   that cannot be opened is an error, and the advisor stays as it was. The same as tess_context_use_tuning. */
 tess_status db_advise(tess_context *ctx, const char *path);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "core/program.h"
 #include "core/program_source.h"
-#include "db/db.h"
+#include "db/db_internal.h"
 #include "ops/conv/conv_advice.h"
 
 enum { MAX_ALGOS = 64, MAX_ROWS = 16, MAX_EXACT = 4 };
@@ -100,14 +100,24 @@ static void destroy(void *user) {
     free(advisor);
 }
 
+/* The context's own level counts. */
+static void log_to(void *user, tess_log_level level, const char *line) {
+    context_log(user, level, "%s", line);
+}
+
+tess_status tess_context_use_tuning(tess_context *ctx, const char *path) {
+    return db_advise(ctx, path);
+}
+
 tess_status db_advise(tess_context *ctx, const char *path) {
     if (!ctx) return TESS_INVALID_ARGUMENT;
     struct advisor *advisor = calloc(1, sizeof *advisor);
     if (!advisor)
         return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "tuning database: no host memory");
     advisor->ctx = ctx;
-    tess_status status = db_open(path, ctx->log, ctx->log_user, &ctx->error, &advisor->db);
-    if (!status) status = db_set_device(advisor->db, &ctx->device, &ctx->error);
+    tess_status status = TESS_OK;
+    if (db_exists(path)) status = db_open(path, log_to, ctx, &ctx->error, &advisor->db);
+    if (!status && advisor->db) status = db_set_device(advisor->db, &ctx->device, &ctx->error);
     const struct conv_advisor table = {advisor, advise, lookup, destroy};
     if (!status) status = conv_advisor_set(ctx, &table);
     if (status) destroy(advisor);

@@ -109,6 +109,6 @@ static int count_body(struct db *db, void *user) {
 
 int db_trial_count(struct db *db, const char *operation, const char *problem) {
     struct trial_count count = {operation, problem, 0};
-    if (db_read(db, count_body, &count, "counting trials", NULL)) return 0;
+    if (!db || db_read(db, count_body, &count, "counting trials", NULL)) return 0;
     return (int)count.count;
 }

@@ -21,16 +21,19 @@ static char *join(const char *folder, const char *rest) {
 
 /* The XDG base directory specification: a relative path in the variable is to be ignored. */
 char *db_default_path(tess_error *error) {
+    const char *named = getenv("TESSERA_DB");
     const char *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
     char *path = NULL;
-    if (xdg && *xdg == '/')
+    if (named && *named)
+        path = join(named, "");
+    else if (xdg && *xdg == '/')
         path = join(xdg, "/tessera/tuning.db");
     else if (home && *home == '/')
         path = join(home, "/.local/share/tessera/tuning.db");
     else {
         error_set(error, TESS_IO,
-                  "tuning database: neither XDG_DATA_HOME nor HOME names a folder; set one, or "
-                  "give a path");
+                  "tuning database: none of TESSERA_DB, XDG_DATA_HOME and HOME names a place; set "
+                  "one, or give a path");
         return NULL;
     }
     if (!path) error_set(error, TESS_OUT_OF_HOST_MEMORY, "tuning database: no host memory");

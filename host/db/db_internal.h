@@ -93,8 +93,10 @@ tess_status db_reopen(struct db *db, bool damaged, tess_error *error);
    ours although it is sound: another application's, or a newer version's. */
 int db_schema_check(struct db *db, const char **foreign);
 
-/* "$XDG_DATA_HOME/tessera/tuning.db", to be freed; NULL, and *error: no such place or no memory. */
+/* $TESSERA_DB, or "$XDG_DATA_HOME/tessera/tuning.db", to be freed; NULL, and *error: no such place or no memory. */
 char *db_default_path(tess_error *error);
+/* Whether there is a file to open; path as in db_open. */
+bool db_exists(const char *path);
 /* mkdir -p for the file's folder; gives 0 or errno. */
 int db_make_folders(const char *path);
 /* An flock on the file's folder, so that one process at a time opens, creates or sets aside; -1: none (ignored). */

@@ -53,9 +53,7 @@ static int open_handle(struct db *db, const char **foreign) {
 /* Takes the damaged file out of the way and says so. */
 static tess_status set_aside(struct db *db, const char *why, tess_error *error) {
     char aside[4096];
-    struct stat info;
-    int failed = stat(db->path, &info) != 0 ? errno : S_ISREG(info.st_mode) ? 0 : EINVAL;
-    if (!failed) failed = db_set_aside(db->path, aside, sizeof aside);
+    int failed = db_set_aside(db->path, aside, sizeof aside);
     if (failed)
         return error_set(error, TESS_BAD_FORMAT,
                          "tuning database %s: it is damaged or no database (%s), and cannot be set "
@@ -76,6 +74,11 @@ static void pause_100ms(void) {
 static tess_status open_locked(struct db *db, bool damaged, tess_error *error) {
     struct stat info;
     tess_status status = TESS_OK;
+    if (stat(db->path, &info) == 0 && !S_ISREG(info.st_mode))
+        return error_set(error, TESS_IO,
+                         "tuning database %s: it cannot be opened: it is no file; give a file's "
+                         "path",
+                         db->path);
     /* Another process may have set the damaged file aside already. */
     if (damaged && stat(db->path, &info) == 0 && info.st_dev == db->disk &&
         info.st_ino == db->inode)
@@ -121,6 +124,14 @@ static char *resolve(const char *path, tess_error *error) {
     if (!real) return own;
     free(own);
     return real;
+}
+
+bool db_exists(const char *path) {
+    char *own = path ? strdup(path) : db_default_path(NULL);
+    struct stat info;
+    bool exists = own && stat(own, &info) == 0;
+    free(own);
+    return exists;
 }
 
 tess_status db_open(const char *path, tess_log_callback log, void *log_user, tess_error *error,
