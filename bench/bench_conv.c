@@ -215,7 +215,7 @@ static int bench_all(const char *device, const struct request *request) {
                tess_context_device(ctx)->driver_version);
     struct conv_row *rows = calloc(3 * (size_t)request->problems.count, sizeof *rows);
     int count = 0;
-    tess_status status = TESS_OK;
+    tess_status status = tess_context_use_tuning(ctx, NULL);
     if (!rows) status = context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "bench conv: no host memory");
     if (!status) status = bench_rows(ctx, request, rows, &count);
     if (status) fail(1, tess_context_last_error(ctx));

@@ -96,7 +96,7 @@ static int bench_all(const char *device, const struct request *request) {
     if (request->json != stdout)
         printf("%s, driver %s\n", tess_context_device(ctx)->name,
                tess_context_device(ctx)->driver_version);
-    tess_status status = TESS_OK;
+    tess_status status = tess_context_use_tuning(ctx, NULL);
     for (int i = 0; i < request->count && !status; i++)
         for (int pass = 0; pass < 3 && !status; pass++)
             status = bench_pass(ctx, &request->problems[i], (tess_conv_pass)pass, request->json);

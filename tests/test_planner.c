@@ -9,10 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEY   "n8c64h56w56k64r3s3u1v1pt1pb1pl1pr1d1e1g1"
-#define NEAR  "n4c64h48w48k64r3s3u1v1pt1pb1pl1pr1d1e1g1"
-#define FAR   "n1c8h200w100k640r3s3u1v1pt1pb1pl1pr1d1e1g1"
-#define OTHER "n8c64h56w56k64r5s5u1v1pt1pb1pl1pr1d1e1g1" /* of another class */
+/* Strided: only direct and what is slower do these, so that its own best is the best of all. */
+#define KEY   "n8c64h56w56k64r3s3u2v2pt1pb1pl1pr1d1e1g1"
+#define NEAR  "n4c64h48w48k64r3s3u2v2pt1pb1pl1pr1d1e1g1"
+#define FAR   "n1c8h200w100k640r3s3u2v2pt1pb1pl1pr1d1e1g1"
+#define OTHER "n8c64h56w56k64r5s5u2v2pt1pb1pl1pr1d1e1g1" /* of another class */
 
 /* A context with a database in a folder of its own, and configurations of direct for KEY by their prediction. */
 struct planner {
