@@ -358,6 +358,49 @@ typedef struct tess_conv_args {
 
 TESS_API tess_status tess_conv_plan_enqueue(tess_conv_plan *plan, const tess_conv_args *args);
 
+/* Transposed convolution ("deconvolution"), for up-sampling: each input pixel adds its multiple of the filter to the output.
+     y[n, h u - pt + r d, w v - pl + s e, k] += x[n,h,w,c] w[r,s,k,c], per group; what falls outside y is dropped
+   It is the gradient of the convolution that makes x's shape from y's (same filter, stride, padding, dilation, groups), and
+   its weights are those of that convolution, device layout R S K/g C; PyTorch's ConvTranspose2d has them as C K/g R S.
+   P = (H - 1) u - pt - pb + d (R - 1) + 1 + out_pad_h, Q likewise. Zero strides, dilations and groups mean 1. */
+typedef struct tess_conv_transpose_desc {
+    tess_dtype dtype;   /* TESS_F32 */
+    tess_layout layout; /* of x, y, their gradients: TESS_NHWC, or TESS_NCHW (weights: C K/g R S) */
+    int n, c, h, w;     /* input x */
+    int k;              /* channels of output y */
+    int r, s;
+    int stride_h, stride_w;
+    int pad_top, pad_bottom, pad_left, pad_right; /* taken off y */
+    int out_pad_h,
+        out_pad_w; /* rows and columns that y has more at its end; less than the stride */
+    int dilation_h, dilation_w;
+    int groups;
+} tess_conv_transpose_desc;
+
+typedef struct tess_conv_transpose tess_conv_transpose;
+
+/* Output height and width; TESS_INVALID_SHAPE for an operator that cannot exist. */
+TESS_API tess_status tess_conv_transpose_out_size(const tess_conv_transpose_desc *desc,
+                                                  tess_error *error, int *p, int *q);
+
+/* One pass, as a convolution's plan is. options may be NULL: plain forward. Forward takes bias (TESS_NHWC only) and act, no
+   residual; algo and config are those of the convolution underneath (forward: its backward-data; backward-data: its forward). */
+TESS_API tess_status tess_conv_transpose_create(tess_context *ctx,
+                                                const tess_conv_transpose_desc *desc,
+                                                const tess_conv_options *options,
+                                                tess_conv_transpose **out);
+TESS_API void tess_conv_transpose_destroy(tess_conv_transpose *op);
+
+/* Of the convolution's plan underneath. Strings are valid as long as the operator. */
+TESS_API tess_conv_info tess_conv_transpose_info(const tess_conv_transpose *op);
+
+/* forward:          x, w, [bias] -> y
+   backward-data:    y holds dy, w -> x receives dx
+   backward-weights: x, y holds dy -> w receives dw
+   workspace and weights_version as for tess_conv_plan_enqueue. */
+TESS_API tess_status tess_conv_transpose_enqueue(tess_conv_transpose *op,
+                                                 const tess_conv_args *args);
+
 /* ---------------------------------------------------------------- pooling */
 
 typedef enum tess_pool_mode {
