@@ -150,14 +150,13 @@ static inline void apply_a(const float16 d[PATCH], float16 v[3]) {
 
 /* ---------------------------------------------------------------- patches and tiles of 16 channels */
 
-/* EDGE x EDGE pixels, from pixel on, row and col floats apart, transformed by apply to the positions of out. */
-#define DEFINE_TRANSFORM(name, space, EDGE, apply, STEP)                                           \
-    static inline void name(space const float *pixel, int row, int col, __local float16 *out) {    \
+/* EDGE x EDGE pixels, each read by LOAD(i, j) from source, transformed by apply to the positions of out. */
+#define DEFINE_TRANSFORM(name, SOURCE, LOAD, EDGE, apply, STEP)                                    \
+    static inline void name(SOURCE, __local float16 *out) {                                        \
         float16 rows[PATCH][EDGE];                                                                 \
         _Pragma("unroll") for (int j = 0; j < EDGE; j++) {                                         \
             float16 d[EDGE], v[PATCH];                                                             \
-            _Pragma("unroll") for (int i = 0; i < EDGE; i++) d[i] =                                \
-                vload16(0, pixel + i * row + j * col);                                             \
+            _Pragma("unroll") for (int i = 0; i < EDGE; i++) d[i] = LOAD(i, j);                    \
             apply(d, v);                                                                           \
             _Pragma("unroll") for (int i = 0; i < PATCH; i++) rows[i][j] = v[i];                   \
         }                                                                                          \
@@ -167,48 +166,83 @@ static inline void apply_a(const float16 d[PATCH], float16 v[3]) {
             _Pragma("unroll") for (int j = 0; j < PATCH; j++) out[(i * PATCH + j) * STEP] = v[j];  \
         }                                                                                          \
     }
-DEFINE_TRANSFORM(transform_patch, __global, PATCH, apply_b, V_STEP)
-DEFINE_TRANSFORM(transform_patch_copy, __local, PATCH, apply_b, V_STEP)
-DEFINE_TRANSFORM(transform_tile, __global, M, apply_g, D_STEP)
-DEFINE_TRANSFORM(transform_tile_copy, __local, M, apply_g, D_STEP)
 
-/* edge x edge pixels of an image, the first in row h and column w, to scratch; zero outside the image and from lane lanes on. */
-static inline void copy_pixels(__local float16 *scratch, int edge, __global const float *image, int h,
-                               int w, int height, int width, int channels, int lanes) {
+/* All pixels in the image: pixel is the first, row and col floats apart. */
+#define INSIDE __global const float *pixel, int row, int col
+#define LOAD_INSIDE(i, j) vload16(0, pixel + (i) * row + (j) * col)
+DEFINE_TRANSFORM(transform_patch, INSIDE, LOAD_INSIDE, PATCH, apply_b, V_STEP)
+DEFINE_TRANSFORM(transform_tile, INSIDE, LOAD_INSIDE, M, apply_g, D_STEP)
+
+/* Some beyond its edge: in row i the offset of row i, or of the nearest that exists with mask 0 instead of -1; columns likewise. */
+#define EDGE_OF                                                                                    \
+    __global const float *image, const int row[PATCH], const int col[PATCH],                       \
+        const int row_mask[PATCH], const int col_mask[PATCH]
+#define LOAD_EDGE(i, j)                                                                            \
+    as_float16(as_int16(vload16(0, image + row[i] + col[j])) & (int16)(row_mask[i] & col_mask[j]))
+DEFINE_TRANSFORM(transform_patch_edge, EDGE_OF, LOAD_EDGE, PATCH, apply_b, V_STEP)
+DEFINE_TRANSFORM(transform_tile_edge, EDGE_OF, LOAD_EDGE, M, apply_g, D_STEP)
+
+/* Fewer than 16 channels: from a copy of edge x edge vectors. */
+#define COPY __local const float16 *copy
+#define LOAD_PATCH_COPY(i, j) copy[(i) * PATCH + (j)]
+#define LOAD_TILE_COPY(i, j) copy[(i) * M + (j)]
+DEFINE_TRANSFORM(transform_patch_copy, COPY, LOAD_PATCH_COPY, PATCH, apply_b, V_STEP)
+DEFINE_TRANSFORM(transform_tile_copy, COPY, LOAD_TILE_COPY, M, apply_g, D_STEP)
+
+static inline void copy_pixels(__local float16 *copy, int edge, __global const float *image,
+                               const int row[PATCH], const int col[PATCH],
+                               const int row_mask[PATCH], const int col_mask[PATCH], int lanes) {
     for (int i = 0; i < edge; i++)
-        for (int j = 0; j < edge; j++) {
-            const int row = h + i, col = w + j;
-            float16 v = (float16)(0.0f);
-            if (row >= 0 && row < height && col >= 0 && col < width)
-                v = load_lanes(lanes, image + ((ptrdiff_t)row * width + col) * channels);
-            scratch[i * edge + j] = v;
-        }
+        for (int j = 0; j < edge; j++)
+            copy[i * edge + j] = row_mask[i] & col_mask[j]
+                                     ? load_lanes(lanes, image + row[i] + col[j])
+                                     : (float16)(0.0f);
+}
+
+/* Offsets and masks of edge rows or columns, from first on, step floats apart. */
+static inline void find_edge(int offset[PATCH], int mask[PATCH], int edge, int first, int size,
+                             int step) {
+#pragma unroll
+    for (int i = 0; i < edge; i++) {
+        offset[i] = clamp(first + i, 0, size - 1) * step;
+        mask[i] = first + i >= 0 && first + i < size ? -1 : 0;
+    }
 }
 
 /* CB channels of the patch at (h, w), lanes of which exist. */
-static inline void put_patch(__local float16 *v, __local float16 *scratch, __global const float *image,
+static inline void put_patch(__local float16 *v, __local float16 *copy, __global const float *image,
                              int h, int w, int H, int W, int C, int lanes) {
     const bool inside = h >= 0 && h + PATCH <= H && w >= 0 && w + PATCH <= W;
+    int row[PATCH], col[PATCH], row_mask[PATCH], col_mask[PATCH];
+    find_edge(row, row_mask, PATCH, h, H, W * C);
+    find_edge(col, col_mask, PATCH, w, W, C);
     for (int c = 0; c < CB; c += 16) {
-        if (inside && lanes - c >= 16) {
-            transform_patch(image + ((ptrdiff_t)h * W + w) * C + c, W * C, C, v + c / 16);
+        if (lanes - c < 16) {
+            copy_pixels(copy, PATCH, image + c, row, col, row_mask, col_mask, lanes - c);
+            transform_patch_copy(copy, v + c / 16);
+        } else if (inside) {
+            transform_patch(image + row[0] + col[0] + c, W * C, C, v + c / 16);
         } else {
-            copy_pixels(scratch, PATCH, image + c, h, w, H, W, C, lanes - c);
-            transform_patch_copy((__local const float *)scratch, PATCH * 16, 16, v + c / 16);
+            transform_patch_edge(image + c, row, col, row_mask, col_mask, v + c / 16);
         }
     }
 }
 
 /* KB channels of the tile at (p, q), lanes of which exist. */
-static inline void put_tile(__local float16 *d, __local float16 *scratch, __global const float *image,
+static inline void put_tile(__local float16 *d, __local float16 *copy, __global const float *image,
                             int p, int q, int P, int Q, int K, int lanes) {
     const bool inside = p + M <= P && q + M <= Q;
+    int row[PATCH], col[PATCH], row_mask[PATCH], col_mask[PATCH];
+    find_edge(row, row_mask, M, p, P, Q * K);
+    find_edge(col, col_mask, M, q, Q, K);
     for (int k = 0; k < KB; k += 16) {
-        if (inside && lanes - k >= 16) {
-            transform_tile(image + ((ptrdiff_t)p * Q + q) * K + k, Q * K, K, d + k / 16);
+        if (lanes - k < 16) {
+            copy_pixels(copy, M, image + k, row, col, row_mask, col_mask, lanes - k);
+            transform_tile_copy(copy, d + k / 16);
+        } else if (inside) {
+            transform_tile(image + row[0] + col[0] + k, Q * K, K, d + k / 16);
         } else {
-            copy_pixels(scratch, M, image + k, p, q, P, Q, K, lanes - k);
-            transform_tile_copy((__local const float *)scratch, M * 16, 16, d + k / 16);
+            transform_tile_edge(image + k, row, col, row_mask, col_mask, d + k / 16);
         }
     }
 }
@@ -259,9 +293,11 @@ static inline void finish(__local const float16 *a, __global float *dw, size_t t
 #pragma unroll
         for (int i = 0; i < 3; i++) rows[i][j] = v[i];
     }
+#pragma unroll
     for (int i = 0; i < 3; i++) {
         float16 v[3];
         apply_a(rows[i], v);
+#pragma unroll
         for (int j = 0; j < 3; j++) store_lanes(v[j], lanes, dw + (i * 3 + j) * tap);
     }
 }
@@ -279,7 +315,7 @@ conv_winograd_weights_bwd_weights(__global const float *restrict x, __global con
     const int k0 = block % k_blocks * KB, c0 = block / k_blocks % c_blocks * CB;
     const int group = block / (k_blocks * c_blocks);
     __local float16 *v = memory, *d = v + POSITIONS * V_STEP, *a = d + POSITIONS * D_STEP;
-    __local float16 *scratch = a + POSITIONS * A_STEP;
+    __local float16 *copy = a + POSITIONS * A_STEP;
     x += group * Cg + c0;
     dy += group * Kg + k0;
 
@@ -294,9 +330,9 @@ conv_winograd_weights_bwd_weights(__global const float *restrict x, __global con
         for (int t = 0; t < count; t++) {
             const int tile = batch * TB + t, n = tile / (tiles_p * tiles_q);
             const int p = tile / tiles_q % tiles_p * M, q = tile % tiles_q * M;
-            put_patch(v + t * CV, scratch, x + (size_t)n * H * W * C, p - PT, q - PL, H, W, C,
+            put_patch(v + t * CV, copy, x + (size_t)n * H * W * C, p - PT, q - PL, H, W, C,
                       Cg - c0);
-            put_tile(d + t * KBV, scratch, dy + (size_t)n * P * Q * K, p, q, P, Q, K, Kg - k0);
+            put_tile(d + t * KBV, copy, dy + (size_t)n * P * Q * K, p, q, P, Q, K, Kg - k0);
         }
         for (int position = 0; position < POSITIONS; position++)
             multiply((__local const float *)(v + position * V_STEP), d + position * D_STEP,

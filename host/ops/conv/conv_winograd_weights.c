@@ -177,16 +177,17 @@ static double predict(const struct conv_problem *p, const tess_device_info *devi
     double products = (double)v[CB] * v[KB] / LANES * vector;
     /* Two fused multiply-adds a cycle, which loads slow down by a quarter cycle each. */
     double multiply = 0.5 + 0.25 * (v[CT] + v[KV]) / (v[CT] * v[KV]);
-    /* Measured, from a fast path and from one through a copy with zeros. */
-    double transform = 6 + 9 * (1 - inside(p, config));
+    /* Measured: tiles in the image, and at its edge. */
+    double transform = 6 + 4 * (1 - inside(p, config));
     double tile = products * multiply + (v[CB] + v[KB]) / (double)LANES * transform * vector;
     int batches = ceil_div(tiles(p, config), v[TB]), part_batches = ceil_div(batches, v[SPLIT]);
     double part_tiles =
         batches < v[SPLIT] ? v[TB] : (double)tiles(p, config) / batches * part_batches;
     /* Sums are read and written once a batch; in the end they are transformed, having been zeroed in the beginning. */
-    double group = part_tiles * tile + part_batches * 2.5 * products + 6 * products;
-    /* The second-level cache is shared with x, dy and what else runs. */
-    if (local_bytes(config) > 5u << 18) group *= 1.03;
+    double group = part_tiles * tile + part_batches * products + 6 * products;
+    /* The second-level cache is shared with x, dy and what else runs: a quarter slower when full. */
+    double crowded = ((double)local_bytes(config) - 9e5) / 1.2e6;
+    if (crowded > 0) group *= 1 + 0.25 * crowded;
     double groups = (double)blocks(p, config) * v[SPLIT];
     double rounds = (double)(int64_t)((groups + units - 1) / units);
     double reduce = v[SPLIT] == 1 ? 0 : (double)conv_problem_w(p) * v[SPLIT] / units;
