@@ -54,6 +54,10 @@ static void test_files(void **state) {
     assert_program(RUN("--db", other, "db", "merge", file), 0, "0 trials added");
     assert_program(RUN("--db", other, "db", "prune"), 0, "4 trials dropped");
     assert_program(RUN("--db", other, "db", "list"), 0, "best of 8 trials");
+    assert_program(RUN("--db", db, "db", "portfolio", "pocl-avx512"), 2, "no --out");
+    assert_program(RUN("--db", db, "db", "portfolio", "pocl-avx512", "--out", bad), 0,
+                   "1 configuration written");
+    assert_program(RUN("--db", db, "db", "portfolio", "amd-gpu", "--out", bad), 1, "amd-gpu");
     bytes_write(bad, "{}\n", 3);
     assert_program(RUN("--db", other, "db", "merge", bad), 1, "line 1");
     assert_program(RUN("--db", other, "db", "merge", "/no/such"), 1, "/no/such");

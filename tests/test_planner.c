@@ -212,6 +212,38 @@ static void test_limits(void **state) {
     check(p, KEY, &strict, "exact", p->good[0], "");
 }
 
+/* An advisor that knows one thing. */
+static int say(void *user, const struct conv_problem *problem, bool strict, size_t limit,
+               struct conv_advice *out, int max) {
+    (void)problem, (void)strict, (void)limit;
+    *out = *(const struct conv_advice *)user;
+    return max == 1 ? 0 : 1;
+}
+
+static void test_portfolio(void **state) {
+    struct planner *p = *state;
+    struct conv_advice advice = {
+        .nearness = CONV_PORTFOLIO, .problem = FAR, .origin = "portfolio test"};
+    const struct conv_advisor advisor = {.user = &advice, .advise = say};
+    assert_ok(p->ctx, conv_advisor_set(p->ctx, &advisor));
+    snprintf(advice.config, sizeof advice.config, "%s", p->good[0]);
+    check(p, KEY, NULL, "portfolio", p->good[0], "reasoned (portfolio test); predicted 1");
+    advice.seconds = 2e-3;
+    check(p, KEY, NULL, "portfolio", p->good[0], "measured 2 ms there (portfolio test)");
+    snprintf(advice.config, sizeof advice.config, "%s", p->slow);
+    check(p, KEY, NULL, "analytic", NULL, "of the portfolio was rejected");
+    /* Advice is about NHWC. */
+    tess_conv_desc desc;
+    struct conv_problem problem;
+    struct conv_choice choice;
+    assert_int_equal(tess_conv_desc_parse(KEY, NULL, &desc), TESS_OK);
+    desc.layout = TESS_NCHW;
+    snprintf(advice.config, sizeof advice.config, "conv_generic_fwd");
+    assert_ok(p->ctx, conv_problem_init(&desc, NULL, &p->ctx->error, &problem));
+    assert_ok(p->ctx, conv_choose(p->ctx, &problem, NULL, &choice));
+    assert_string_not_equal(choice.tier, "portfolio");
+}
+
 /* What no longer parses, or does not fit, is passed over. */
 static void test_unusable(void **state) {
     struct planner *p = *state;
@@ -251,9 +283,11 @@ static void test_nearness(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        PLANNER(test_empty),  PLANNER(test_exact),    PLANNER(test_near),
-        PLANNER(test_guard),  PLANNER(test_stale),    PLANNER(test_other_device),
-        PLANNER(test_limits), PLANNER(test_unusable), cmocka_unit_test(test_nearness),
+        PLANNER(test_empty),     PLANNER(test_exact),
+        PLANNER(test_near),      PLANNER(test_guard),
+        PLANNER(test_stale),     PLANNER(test_other_device),
+        PLANNER(test_limits),    PLANNER(test_unusable),
+        PLANNER(test_portfolio), cmocka_unit_test(test_nearness),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,9 @@
 #include <string.h>
 
 struct request {
-    const char *file; /* NULL where the action takes none */
+    const char
+        *file; /* the action's argument: a file, or a device class; NULL where it takes none */
+    const char *out;
     bool json;
 };
 
@@ -73,13 +75,20 @@ static tess_status prune(struct db *db, const struct request *request, tess_erro
     return status;
 }
 
+static tess_status portfolio(struct db *db, const struct request *request, tess_error *error) {
+    long rows = 0;
+    tess_status status = db_portfolio(db, request->file, request->out, error, &rows);
+    if (!status) print_count("%s configuration%s written to %s\n", rows, request->out);
+    return status;
+}
+
 static const struct action {
     const char *name;
     action_run *run;
     bool takes_file;
 } actions[] = {
     {"list", list, false},  {"export", export, true}, {"import", import, true},
-    {"merge", merge, true}, {"prune", prune, false},
+    {"merge", merge, true}, {"prune", prune, false},  {"portfolio", portfolio, true},
 };
 enum { ACTION_COUNT = sizeof actions / sizeof *actions };
 
@@ -107,13 +116,15 @@ static void log_line(void *user, tess_log_level level, const char *line) {
 int cmd_db(const struct cli *cli, int argc, char **argv) {
     struct request request = {0};
     struct arg list_of_args[] = {
+        {"out", ARG_TEXT, &request.out, "FILE", "portfolio: where to write it", 0, 0, false},
         {"json", ARG_FLAG, &request.json, NULL, "list: JSON Lines, one problem a line", 0, 0,
          false},
         {0},
     };
     struct arg_table table = {
         .command = "db",
-        .usage = "list | export FILE | import FILE | merge FILE | prune",
+        .usage =
+            "list | export FILE | import FILE | merge FILE | prune | portfolio CLASS --out FILE",
         .about =
             "The tuning database (--db FILE before the command): what was measured, on which "
             "device.\n"
@@ -122,7 +133,9 @@ int cmd_db(const struct cli *cli, int argc, char **argv) {
             "  import FILE  an exported file in place of what is there, all or nothing\n"
             "  merge FILE   the same, added to what is there; what is there already is left out\n"
             "  prune        drop other drivers' and kernels' trials, and all but each problem's "
-            "best",
+            "best\n"
+            "  portfolio    condense what devices of a class have measured into a file for "
+            "host/db/portfolio/",
         .list = list_of_args,
         .min_words = 1,
         .max_words = 2,
@@ -134,7 +147,10 @@ int cmd_db(const struct cli *cli, int argc, char **argv) {
     if (!action) return unknown_action(argv[words]);
     if (argc - words != 1 + action->takes_file)
         return cli_usage("db %s: %s", action->name,
-                         action->takes_file ? "no FILE; give one" : "takes no argument; give none");
+                         action->takes_file ? "no FILE (or CLASS); give one"
+                                            : "takes no argument; give none");
+    if (action->run == portfolio && !request.out)
+        return cli_usage("db portfolio: no --out; give a file");
     if (action->takes_file) request.file = argv[words + 1];
     tess_error error = {0};
     struct db *db = NULL;

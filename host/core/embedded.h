@@ -1,4 +1,4 @@
-/* The kernel sources that the build put into the library. */
+/* The kernel sources and portfolios that the build put into the library. */
 #ifndef TESSERA_CORE_EMBEDDED_H
 #define TESSERA_CORE_EMBEDDED_H
 
@@ -10,6 +10,7 @@ struct embedded_source {
     size_t size;
 };
 
-extern const struct embedded_source embedded_sources[]; /* ends with a NULL name */
+extern const struct embedded_source embedded_sources[];    /* ends with a NULL name */
+extern const struct embedded_source embedded_portfolios[]; /* "pocl-avx512.jsonl"; likewise */
 
 #endif

@@ -120,6 +120,12 @@ tess_status db_prune(struct db *db, tess_error *error, long *rows);
 typedef int (*db_visitor)(void *user, const struct db_row *row, long trials);
 tess_status db_list(struct db *db, db_visitor visit, void *user, tess_error *error);
 
+/* Writes the portfolio of a device class (host/db/portfolio/README.md) that the database's good trials give: the best configuration of
+   each convolution measured on such devices with each algorithm's last kernel, thinned as long as each of these problems is served within 5 % by its nearest
+   entry. rows: entries. TESS_NOT_FOUND where nothing was measured on such devices. */
+tess_status db_portfolio(struct db *db, const char *device_class, const char *path,
+                         tess_error *error, long *rows);
+
 /* ---- planner */
 
 /* What the database knows an algorithm's kernel by: SHA-256 of its expanded source and its table of parameters. */

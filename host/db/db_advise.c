@@ -6,14 +6,16 @@
 #include "core/program.h"
 #include "core/program_source.h"
 #include "db/db_internal.h"
+#include "db/portfolio.h"
 #include "ops/conv/conv_advice.h"
 
 enum { MAX_ALGOS = 64, MAX_ROWS = 16, MAX_EXACT = 4 };
 
 struct advisor {
     tess_context *ctx;
-    struct db *db;
-    char hash[MAX_ALGOS][65]; /* of conv_algos[i]; "": not computed yet, "-": it cannot be */
+    struct db *db;               /* NULL: there is none yet */
+    struct portfolio *portfolio; /* NULL: none for this device */
+    char hash[MAX_ALGOS][65];    /* of conv_algos[i]; "": not computed yet, "-": it cannot be */
     struct db_row rows[MAX_ROWS];
 };
 
@@ -76,6 +78,9 @@ static int advise(void *user, const struct conv_problem *problem, bool strict, s
     for (int i = 0; i < near; i++, count++)
         out[count] =
             advice_of(&rows[i], rows[i].this_device && rows[i].current ? CONV_NEAR : CONV_OTHER);
+    if (advisor->portfolio)
+        count +=
+            portfolio_advise(advisor->portfolio, operation, &problem->d, out + count, max - count);
     return count;
 }
 
@@ -97,6 +102,7 @@ static bool lookup(void *user, const char *operation, const char *problem, char 
 static void destroy(void *user) {
     struct advisor *advisor = user;
     db_close(advisor->db);
+    portfolio_free(advisor->portfolio);
     free(advisor);
 }
 
@@ -118,6 +124,7 @@ tess_status db_advise(tess_context *ctx, const char *path) {
     tess_status status = TESS_OK;
     if (db_exists(path)) status = db_open(path, log_to, ctx, &ctx->error, &advisor->db);
     if (!status && advisor->db) status = db_set_device(advisor->db, &ctx->device, &ctx->error);
+    if (!status) status = portfolio_for_device(&ctx->device, &ctx->error, &advisor->portfolio);
     const struct conv_advisor table = {advisor, advise, lookup, destroy};
     if (!status) status = conv_advisor_set(ctx, &table);
     if (status) destroy(advisor);

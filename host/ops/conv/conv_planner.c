@@ -155,9 +155,9 @@ static bool choose_exact(tess_context *ctx, const struct search *search, struct 
     return true;
 }
 
-/* "0.9 ms", "?" where it is not known. */
+/* Where a time is not known, somebody reasoned. */
 static const char *milliseconds(double seconds, char text[32]) {
-    snprintf(text, 32, seconds > 0 ? "measured %.3g ms" : "reasoned", 1e3 * seconds);
+    snprintf(text, 32, seconds > 0 ? "measured %.3g ms there" : "reasoned", 1e3 * seconds);
     return text;
 }
 
@@ -169,7 +169,7 @@ static void take_guess(const struct conv_advice *advice, double ratio, struct co
     char time[32];
     choice->tier = tiers[advice->nearness];
     snprintf(choice->why, sizeof choice->why,
-             "as %.70s: %s there (%s); predicted %.2g times the analytic best", advice->problem,
+             "as %.70s: %s (%s); predicted %.2g times the analytic best", advice->problem,
              milliseconds(advice->seconds, time), advice->origin, ratio);
 }
 

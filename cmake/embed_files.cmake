@@ -1,6 +1,8 @@
-# Writes kernels_cl/*.cl and *.clh into one C file: cmake -DOUT=file.c -DDIR=kernels_cl -P embed_kernels.cmake
-# Each source becomes an array of bytes: no limit on string literals, no escaping.
-file(GLOB sources "${DIR}/*.cl" "${DIR}/*.clh")
+# Writes files into one C file, as a table of struct embedded_source (core/embedded.h):
+#   cmake -DOUT=file.c -DTABLE=embedded_sources -DPATTERNS=kernels_cl/*.cl,kernels_cl/*.clh -P embed_files.cmake
+# Each file becomes an array of bytes: no limit on string literals, no escaping.
+string(REPLACE "," ";" patterns "${PATTERNS}")
+file(GLOB sources ${patterns})
 list(SORT sources)
 set(code "#include \"core/embedded.h\"\n\n")
 set(table "")
@@ -14,6 +16,6 @@ foreach(source IN LISTS sources)
   string(APPEND code "static const unsigned char ${id}[] = {\n${bytes}0x00};\n\n")
   string(APPEND table "    {\"${name}\", (const char *)${id}, sizeof(${id}) - 1},\n")
 endforeach()
-string(APPEND code "const struct embedded_source embedded_sources[] = {\n${table}    {0, 0, 0}};\n")
+string(APPEND code "const struct embedded_source ${TABLE}[] = {\n${table}    {0, 0, 0}};\n")
 file(WRITE "${OUT}.tmp" "${code}")
 file(COPY_FILE "${OUT}.tmp" "${OUT}" ONLY_IF_DIFFERENT)
