@@ -93,6 +93,27 @@ static void foreign_configurations_are_refused(void **state) {
     }
 }
 
+/* A log may have its algorithms in any order; a space has one after the other. */
+static void algorithms_may_be_mixed(void **state) {
+    (void)state;
+    struct trial trials[5] = {{.config = "conv_a_fwd__x1", .status = "ok", .seconds = 1},
+                              {.config = "conv_b_fwd", .status = "ok", .seconds = 2},
+                              {.config = "conv_a_fwd__x4", .status = "crashed"},
+                              {.config = "conv_c3_fwd__y2_z1", .status = "ok", .seconds = 4},
+                              {.config = "conv_a_fwd__x2", .status = "ok", .seconds = 0.5}};
+    trials[2].seconds = INFINITY;
+    struct trial_log log = {.problem = "n1c4h4w4k4r1s1", .space = 5, .count = 5, .trials = trials};
+    struct replay *replay = replay_of(&log);
+    static const double want[] = {1, INFINITY, 0.5, 2, 4};
+    assert_int_equal(replay->space->algo_count, 3);
+    for (int i = 0; i < 5; i++)
+        assert_true(replay->seconds[i] == want[i]);
+    assert_int_equal(space_find_printed(replay->space, "conv_a_fwd__x2"), 2);
+    assert_int_equal(space_find_printed(replay->space, "conv_c3_fwd__y2_z1"), 4);
+    assert_int_equal(replay->good, 4);
+    replay_destroy(replay);
+}
+
 /* Shares of the optimum: the table's line, and what the search has to reach. */
 static void show(const char *name, const struct replay *replay, const struct replay_report *report,
                  const char *strategy) {
@@ -229,6 +250,7 @@ static void the_search_is_good_on_recorded_spaces(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_replay_holds_what_the_log_holds),
+        cmocka_unit_test(algorithms_may_be_mixed),
         cmocka_unit_test(foreign_configurations_are_refused),
         cmocka_unit_test(the_same_seeds_give_the_same_report),
         cmocka_unit_test(the_search_is_good_on_made_up_spaces),

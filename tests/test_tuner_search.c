@@ -144,14 +144,16 @@ static void every_algorithm_gets_a_fair_number(void **state) {
             l->space->list[i].predicted *= 5;
         }
     for (uint64_t seed = 0; seed < 10; seed++) {
-        int order[64], count[3] = {0}, late[3] = {0};
+        int order[64], count[3] = {0}, late[3] = {0}, race = 15;
         struct search *search =
             start(l, &(struct search_options){.first = -1, .evaluations = 64, .seed = seed});
         run(l, search, order);
+        assert_true(search_cold(search) >= 0.3 * (64 - race));
+        assert_true(search_cold(search) <= 0.4 * (64 - race));
         search_destroy(search);
         for (int i = 0; i < 64; i++) {
             count[algo_of(l, order[i])]++;
-            late[algo_of(l, order[i])] += i >= 15;
+            late[algo_of(l, order[i])] += i >= race;
         }
         for (int i = 0; i < 3; i++)
             assert_true(count[i] >= 5);
@@ -159,6 +161,21 @@ static void every_algorithm_gets_a_fair_number(void **state) {
         if (late[0] + late[1] > 5)
             fail_msg("%d, %d evaluations of what has lost", late[0], late[1]);
     }
+    landscape_destroy(l);
+}
+
+/* With too few evaluations for a race the predictions decide which algorithms are tried. */
+static void a_short_search_follows_predictions(void **state) {
+    (void)state;
+    struct landscape *l = landscape_create(&usual);
+    for (int i = 0; i < l->space->count; i++)
+        if (algo_of(l, i) != 1) l->space->list[i].predicted *= 1000;
+    int order[5];
+    struct search *search = start(l, &(struct search_options){.first = -1, .evaluations = 5});
+    run(l, search, order);
+    search_destroy(search);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(algo_of(l, order[i]), 1);
     landscape_destroy(l);
 }
 
@@ -176,6 +193,9 @@ static void better_estimates_replace(void **state) {
     search_tell(search, b, INFINITY);
     assert_int_equal(search_best(search), a);
     search_tell(search, a, (double)NAN);
+    assert_int_equal(search_best(search), -1);
+    search_tell(search, a, 0);
+    search_tell(search, a, -1);
     assert_int_equal(search_best(search), -1);
     search_tell(search, b, 2.0);
     assert_int_equal(search_best(search), b);
@@ -219,6 +239,7 @@ int main(void) {
         cmocka_unit_test(exhaustive_visits_all_and_spreads),
         cmocka_unit_test(warm_starts_come_first),
         cmocka_unit_test(every_algorithm_gets_a_fair_number),
+        cmocka_unit_test(a_short_search_follows_predictions),
         cmocka_unit_test(better_estimates_replace),
         cmocka_unit_test(failures_do_not_stop_it),
     };

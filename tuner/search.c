@@ -170,6 +170,20 @@ static void tell_climb(struct search *s) {
     }
 }
 
+/* Brings best_of[algo] and best up to date after candidate was told. */
+static void keep_best(struct search *s, int algo, int candidate) {
+    int *best = &s->best_of[algo];
+    double seconds = s->seconds[candidate];
+    if (candidate == *best)
+        *best = fastest(s, s->space->algo_first[algo], algo_end(s->space, algo));
+    else if (seconds < INFINITY && (*best < 0 || seconds < s->seconds[*best]))
+        *best = candidate;
+    s->best = -1;
+    for (int i = 0; i < s->space->algo_count; i++)
+        if (s->best_of[i] >= 0 && (s->best < 0 || s->seconds[s->best_of[i]] < s->seconds[s->best]))
+            s->best = s->best_of[i];
+}
+
 void search_tell(struct search *s, int candidate, double seconds) {
     if (candidate < 0 || candidate >= s->space->count) return;
     mark_seen(s, candidate);
@@ -179,11 +193,7 @@ void search_tell(struct search *s, int candidate, double seconds) {
         s->told_of[algo]++;
     }
     s->seconds[candidate] = seconds > 0 ? seconds : INFINITY;
-    s->best_of[algo] = fastest(s, s->space->algo_first[algo], algo_end(s->space, algo));
-    s->best = -1;
-    for (int i = 0; i < s->space->algo_count; i++)
-        if (s->best_of[i] >= 0 && (s->best < 0 || s->seconds[s->best_of[i]] < s->seconds[s->best]))
-            s->best = s->best_of[i];
+    keep_best(s, algo, candidate);
     if (s->model) search_model_tell(s->model, candidate, s->seconds[candidate]);
     s->stale = true;
     if (candidate == s->climb_asked) tell_climb(s);
@@ -194,6 +204,9 @@ int search_best(const struct search *s) {
 }
 int search_evaluated(const struct search *s) {
     return s->told;
+}
+int search_cold(const struct search *s) {
+    return s->cold;
 }
 
 /* ---------------------------------------------------------------- choosing by the model */
@@ -346,10 +359,11 @@ static double horizon(const struct search *s, double spent) {
     return total;
 }
 
-/* Evaluations that an algorithm gets before it may be dropped. */
+/* Evaluations that an algorithm gets before it may be dropped; none where not even four are to be had for each: then the
+   predictions decide. */
 static int fair_number(const struct search *s, double spent) {
     int fair = (int)(horizon(s, spent) / (4 * s->space->algo_count));
-    return fair < 1 ? 1 : fair > FAIR_MAX ? FAIR_MAX : fair;
+    return fair > FAIR_MAX ? FAIR_MAX : fair;
 }
 
 static double best_prediction(const struct search *s, int algo) {
@@ -421,7 +435,7 @@ static int after_race(struct search *s, int fair) {
     s->after_race++;
     int warm = next_warm(s, out);
     if (warm >= 0) return warm;
-    if (s->cold < cold_share * s->after_race) {
+    if (s->after_race > 2 && s->cold < cold_share * s->after_race) {
         s->cold++;
         return by_cold_restart(s, out);
     }

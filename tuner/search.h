@@ -34,5 +34,6 @@ void search_tell(struct search *search, int candidate, double seconds);
 
 int search_best(const struct search *search);      /* -1: nothing worked so far */
 int search_evaluated(const struct search *search); /* candidates told so far */
+int search_cold(const struct search *search);      /* asked for by cold restarts so far */
 
 #endif
