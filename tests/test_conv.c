@@ -187,8 +187,9 @@ static int count_config(void *user, const struct conv_config *config) {
     return 0;
 }
 
-/* For backward-weights, whose spaces differ in size the most: about five of thousands of configurations, two of fewer. The
-   same for every problem, so that they share programs. */
+/* For backward-weights, whose spaces differ in size the most: about five of thousands of configurations, two of fewer; an
+   algorithm that cannot do this layer is taken for one with thousands. The same for every problem, so that they share
+   programs. */
 static uint32_t one_in(tess_context *ctx, const struct conv_algo *algo) {
     const tess_conv_desc layer = {.n = 8,
                                   .c = 64,
@@ -207,7 +208,7 @@ static uint32_t one_in(tess_context *ctx, const struct conv_algo *algo) {
     assert_ok(ctx, conv_problem_init(&layer, &options, &ctx->error, &problem));
     if (conv_algo_applicable(algo, &problem, &ctx->device))
         conv_config_each(algo, &problem, &ctx->device, count_config, &count);
-    return count > 1000 ? 1777 : 37;
+    return count > 1000 || count == 0 ? 1777 : 37;
 }
 
 static void sweep_algo(tess_context *ctx, const struct data *t, const struct conv_algo *algo,
