@@ -7,9 +7,18 @@ struct operands {
     const float *x, *w, *y;
 };
 
+/* The pixel that a position of the padded image shows, or -1: zero. */
+static int pixel(const tess_conv_desc *d, int at, int size) {
+    if (at >= 0 && at < size) return at;
+    if (d->pad_mode != TESS_PAD_MIRROR) return -1;
+    return at < 0 ? -at : 2 * (size - 1) - at;
+}
+
 static double x_at(const struct operands *o, int n, int h, int w, int c) {
     const tess_conv_desc *d = &o->p->d;
-    if (h < 0 || h >= d->h || w < 0 || w >= d->w) return 0;
+    h = pixel(d, h, d->h);
+    w = pixel(d, w, d->w);
+    if (h < 0 || w < 0) return 0;
     return (double)
         o->x[(((size_t)n * (size_t)d->h + (size_t)h) * (size_t)d->w + (size_t)w) * (size_t)d->c +
              (size_t)c];
@@ -49,22 +58,35 @@ static double forward(const struct operands *o, size_t index) {
     return sum;
 }
 
+/* dy w over the windows of image n that cover one position of the padded image, for channel c. */
+static double windows(const struct operands *o, int n, int h, int w, int c) {
+    const tess_conv_desc *d = &o->p->d;
+    int k0 = c / o->p->cg * o->p->kg;
+    double sum = 0;
+    for (int r = 0; r < d->r; r++)
+        for (int s = 0; s < d->s; s++) {
+            int a = h + d->pad_top - r * d->dilation_h;
+            int b = w + d->pad_left - s * d->dilation_w;
+            if (a < 0 || a % d->stride_h || a / d->stride_h >= o->p->p) continue;
+            if (b < 0 || b % d->stride_w || b / d->stride_w >= o->p->q) continue;
+            for (int k = k0; k < k0 + o->p->kg; k++)
+                sum += y_at(o, n, a / d->stride_h, b / d->stride_w, k) *
+                       w_at(o, r, s, c % o->p->cg, k);
+        }
+    return sum;
+}
+
+/* All positions that show the pixel. */
 static double backward_data(const struct operands *o, size_t index) {
     const tess_conv_desc *d = &o->p->d;
     int i[4]; /* n h w c */
     split(index, d->h, d->w, d->c, i);
-    int k0 = i[3] / o->p->cg * o->p->kg;
     double sum = 0;
-    for (int r = 0; r < d->r; r++)
-        for (int s = 0; s < d->s; s++) {
-            int a = i[1] + d->pad_top - r * d->dilation_h;
-            int b = i[2] + d->pad_left - s * d->dilation_w;
-            if (a < 0 || a % d->stride_h || a / d->stride_h >= o->p->p) continue;
-            if (b < 0 || b % d->stride_w || b / d->stride_w >= o->p->q) continue;
-            for (int k = k0; k < k0 + o->p->kg; k++)
-                sum += y_at(o, i[0], a / d->stride_h, b / d->stride_w, k) *
-                       w_at(o, r, s, i[3] % o->p->cg, k);
-        }
+    for (int h = -d->pad_top; h < d->h + d->pad_bottom; h++) {
+        if (pixel(d, h, d->h) != i[1]) continue;
+        for (int w = -d->pad_left; w < d->w + d->pad_right; w++)
+            if (pixel(d, w, d->w) == i[2]) sum += windows(o, i[0], h, w, i[3]);
+    }
     return sum;
 }
 
