@@ -28,7 +28,7 @@ static void random_destroy(void *state) {
 static tess_status random_create(const struct space *space, const struct search_options *options,
                                  tess_error *error, void **state) {
     struct random_order *random = calloc(1, sizeof *random);
-    if (random) random->order = malloc((size_t)space->count * sizeof *random->order);
+    if (random) random->order = calloc((size_t)space->count, sizeof *random->order);
     if (!random || !random->order) {
         random_destroy(random);
         return error_set(error, TESS_OUT_OF_HOST_MEMORY, "random search: no memory; free some");
@@ -145,7 +145,7 @@ tess_status replay_run(const struct replay *replay, const struct replay_strategy
         return error_set(error, TESS_INVALID_ARGUMENT,
                          "replay: %d seeds, %d evaluations; take at least one of each", seeds,
                          evaluations);
-    double *shares = malloc((size_t)seeds * (size_t)evaluations * sizeof *shares);
+    double *shares = calloc((size_t)seeds * (size_t)evaluations, sizeof *shares);
     double *sorted = malloc((size_t)seeds * sizeof *sorted);
     tess_status status = TESS_OK;
     if (!shares || !sorted)
