@@ -95,6 +95,15 @@ static void test_speed(void **state) {
     print_message("%d problems: opened in %.1f ms; look-up p99 %.1f us, %.1f us in the best batch "
                   "of %d\n",
                   PROBLEMS, 1e-3 * opened, p99(times, LOOKUPS), least, BATCH);
+    static struct db_row near[16];
+    const struct db_question question = {
+        "conv_fwd", "n8c60h50w50k70r3s3u1v1pt1pb1pl1pr1d1e1g1", db_fixture_hash, NULL, false,
+        SIZE_MAX};
+    start = clock_us(CLOCK_THREAD_CPUTIME_ID);
+    int found = db_near(db, &question, near, 16);
+    print_message("%d rows of near problems found in %.1f ms\n", found,
+                  1e-3 * (clock_us(CLOCK_THREAD_CPUTIME_ID) - start));
+    assert_true(found > 0);
     assert_true(least <= 20);
     free(times);
     db_close(db);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    NEAREST = 8,     /* problems that are kept */
+    NEAREST = 64,    /* problems and places that are looked at */
     PER_PROBLEM = 2, /* configurations of each */
     MAX_ENVS = 64
 };
@@ -79,19 +79,6 @@ static bool in_round(const struct near *near, const struct env *env, sqlite3_stm
     return current != near->others && db_is_allowed(near->question, from);
 }
 
-/* *found: whether the problem has a row for this round. */
-static int has_row(struct db *db, const struct near *near, const struct env *env, const char *key,
-                   bool *found) {
-    int64_t lookup = db_lookup(env->id, near->question->operation, key, "f32");
-    sqlite3_stmt *rows = db_bind(db, DB_BEST, "i", lookup);
-    if (!rows) return db_step(db, NULL);
-    int code = SQLITE_DONE;
-    *found = false;
-    while (!*found && (code = sqlite3_step(rows)) == SQLITE_ROW)
-        *found = in_round(near, env, rows);
-    return db_done(rows, code);
-}
-
 static void insert(struct near *near, double cost, const struct env *env, const char *key) {
     int at = near->list_count < NEAREST ? near->list_count++ : NEAREST - 1;
     for (; at > 0 && near->list[at - 1].cost > cost; at--)
@@ -106,22 +93,18 @@ static bool full(const struct near *near, double cost) {
 }
 
 /* A problem of the class, for every place where it may have been measured. */
-static int consider(struct db *db, struct near *near, const char *key) {
+static void consider(struct near *near, const char *key) {
     tess_conv_desc desc;
-    if (tess_conv_desc_parse(key, NULL, &desc)) return SQLITE_OK;
+    if (tess_conv_desc_parse(key, NULL, &desc)) return;
     double distance = nearness_distance(&near->desc, &desc);
-    int code = SQLITE_OK;
-    for (int i = 0; i < near->env_count && code == SQLITE_OK; i++) {
+    for (int i = 0; i < near->env_count; i++) {
         const struct env *env = &near->envs[i];
         double cost = distance + RANK_DISTANCE * env->rank;
         if ((!near->others && !env->own) || full(near, cost)) continue;
         /* What was measured on this very problem is db_answers' to tell. */
         if (!near->others && distance == 0 && strcmp(key, near->question->problem) == 0) continue;
-        bool found = false;
-        code = has_row(db, near, env, key, &found);
-        if (found) insert(near, cost, env, key);
+        insert(near, cost, env, key);
     }
-    return code;
 }
 
 /* Sizes differ by no more than the distance: so what lies outside a window of sizes is farther away than its width. */
@@ -130,17 +113,16 @@ static int scan(struct db *db, struct near *near, double inner, double outer) {
     sqlite3_stmt *rows = db_bind(db, DB_CLASS, "ttdd", near->question->operation, near->class_text,
                                  size - outer, size + outer);
     if (!rows) return db_step(db, NULL);
-    int code = SQLITE_DONE, failed = SQLITE_OK;
-    while (failed == SQLITE_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
+    int code = SQLITE_DONE;
+    while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
         const char *key = text(rows, 0);
         tess_conv_desc desc;
         if (tess_conv_desc_parse(key, NULL, &desc) ||
             (inner > 0 && fabs(nearness_size(&desc) - size) <= inner))
             continue;
-        failed = consider(db, near, key);
+        consider(near, key);
     }
-    code = db_done(rows, code);
-    return failed == SQLITE_OK ? code : failed;
+    return db_done(rows, code);
 }
 
 static int emit(struct db *db, struct near *near, const struct candidate *candidate) {
