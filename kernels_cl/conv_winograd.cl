@@ -20,11 +20,11 @@
    CPU is the core's cache. Otherwise each step is a kernel over a chunk of tiles, V and M in the workspace. Rows of V and M
    beyond the last tile, up to a multiple of WT, are read and written but reach no output.
 
-   Matrices: A. Lavin, S. Gray, Fast algorithms for convolutional neural networks, 2015, section 4; m 6 with the points 0,
-   +-1, +-2, +-1/2 and infinity.
+   Matrices: A. Lavin, S. Gray, Fast algorithms for convolutional neural networks, 2015, section 4. F(6x6, 3x3) was tried (points
+   0, +-1, +-2, +-1/2, infinity): its transforms overflow the registers, and it was never faster than F(4x4, 3x3) by more than the noise.
 
    parameter  meaning                                    unit           legal
-   TILE       m                                          outputs        2 4 6
+   TILE       m                                          outputs        2 4
    WT         tiles in registers                         tiles          1 .. 28
    KV         destination channels of a lane             16 channels    1 .. 4
    VEC        width of a work-item                       channels       1 16
@@ -49,7 +49,7 @@
 #ifndef FUSED
 #define FUSED 1
 #endif
-#if (TILE != 2 && TILE != 4 && TILE != 6) || WT < 1 || WT > 28 || KV < 1 || KV > 4 ||                    \
+#if (TILE != 2 && TILE != 4) || WT < 1 || WT > 28 || KV < 1 || KV > 4 ||                    \
     (VEC != 1 && VEC != 16)
 #error "conv_winograd: parameter out of range"
 #endif
@@ -73,6 +73,13 @@
 #define SPACE __global
 #endif
 
+/* A hint that the line at p is needed soon; nothing where there is no such instruction. OpenCL's own prefetch() does nothing on PoCL. */
+#if defined(__x86_64__) || defined(__aarch64__)
+#define PREFETCH(p, write) __builtin_prefetch((const void *)(size_t)(p), write, 2)
+#else
+#define PREFETCH(p, write)
+#endif
+
 /* ---------------------------------------------------------------- transforms in one dimension */
 
 #define AXPY(a, x, y) FMA((floatv)(a), (x), (y))
@@ -84,7 +91,7 @@ static inline void transform_source(const floatv d[EDGE], floatv out[EDGE]) {
     out[1] = d[1] + d[2];
     out[2] = d[2] - d[1];
     out[3] = d[1] - d[3];
-#elif TILE == 4
+#else
     const floatv a = AXPY(-4.0f, d[2], d[4]), b = AXPY(-4.0f, d[1], d[3]);
     const floatv e = d[4] - d[2], f = d[3] - d[1];
     out[0] = AXPY(4.0f, d[0], AXPY(-5.0f, d[2], d[4]));
@@ -93,20 +100,6 @@ static inline void transform_source(const floatv d[EDGE], floatv out[EDGE]) {
     out[3] = AXPY(2.0f, f, e);
     out[4] = AXPY(-2.0f, f, e);
     out[5] = AXPY(4.0f, d[1], AXPY(-5.0f, d[3], d[5]));
-#else
-    floatv a = AXPY(-4.25f, d[4], d[2] + d[6]), b = AXPY(-4.25f, d[3], d[1] + d[5]);
-    out[0] = AXPY(5.25f, d[4] - d[2], d[0] - d[6]);
-    out[1] = a + b;
-    out[2] = a - b;
-    a = AXPY(0.25f, d[2], AXPY(-1.25f, d[4], d[6]));
-    b = AXPY(0.5f, d[1], AXPY(-2.5f, d[3], 2.0f * d[5]));
-    out[3] = a + b;
-    out[4] = a - b;
-    a = AXPY(4.0f, d[2], AXPY(-5.0f, d[4], d[6]));
-    b = AXPY(2.0f, d[1], AXPY(-2.5f, d[3], 0.5f * d[5]));
-    out[5] = a + b;
-    out[6] = a - b;
-    out[7] = AXPY(5.25f, d[3] - d[5], d[7] - d[1]);
 #endif
 }
 
@@ -117,7 +110,7 @@ static inline void transform_weights(const floatv g[3], floatv out[EDGE]) {
     out[1] = even + odd;
     out[2] = even - odd;
     out[0] = g[0];
-#elif TILE == 4
+#else
     const floatv even = (g[0] + g[2]) / -6.0f, odd = g[1] / -6.0f;
     const floatv even2 = AXPY(4.0f, g[2], g[0]) / 24.0f, odd2 = g[1] / 12.0f;
     out[0] = 0.25f * g[0];
@@ -125,17 +118,6 @@ static inline void transform_weights(const floatv g[3], floatv out[EDGE]) {
     out[2] = even - odd;
     out[3] = even2 + odd2;
     out[4] = even2 - odd2;
-#else
-    const floatv even = (g[0] + g[2]) * -2.0f / 9.0f, odd = g[1] * -2.0f / 9.0f;
-    const floatv even2 = AXPY(4.0f, g[2], g[0]) / 90.0f, odd2 = g[1] / 45.0f;
-    const floatv even3 = AXPY(4.0f, g[0], g[2]) * 8.0f / 45.0f, odd3 = g[1] * 16.0f / 45.0f;
-    out[0] = g[0];
-    out[1] = even + odd;
-    out[2] = even - odd;
-    out[3] = even2 + odd2;
-    out[4] = even2 - odd2;
-    out[5] = even3 + odd3;
-    out[6] = even3 - odd3;
 #endif
     out[EDGE - 1] = g[2];
 }
@@ -148,20 +130,10 @@ static inline void transform_products(const floatv m[EDGE], floatv out[TILE]) {
     out[1] = t1 - m[3];
 #else
     const floatv s2 = m[3] + m[4], t2 = m[3] - m[4];
-#if TILE == 4
     out[0] = m[0] + s1 + s2;
     out[1] = AXPY(2.0f, t2, t1);
     out[2] = AXPY(4.0f, s2, s1);
     out[3] = AXPY(8.0f, t2, t1) + m[5];
-#else
-    const floatv s3 = m[5] + m[6], t3 = m[5] - m[6];
-    out[0] = m[0] + s1 + (s2 + s3);
-    out[1] = AXPY(0.5f, t3, AXPY(2.0f, t2, t1));
-    out[2] = AXPY(0.25f, s3, AXPY(4.0f, s2, s1));
-    out[3] = AXPY(0.125f, t3, AXPY(8.0f, t2, t1));
-    out[4] = AXPY(0.0625f, s3, AXPY(16.0f, s2, s1));
-    out[5] = AXPY(0.03125f, t3, AXPY(32.0f, t2, t1)) + m[7];
-#endif
 #endif
 }
 
@@ -344,6 +316,19 @@ static inline void finish_tile(SPACE const float *m, size_t step, int tile, int 
                       alpha);
 }
 
+/* Brings the lines that finish_tile will write nearer: a store that misses the caches stalls those behind it. */
+static inline void prefetch_outputs(int tile, int first, int count, int P, int Q, int K,
+                                    __global const float *dest) {
+    int n, p, q;
+    find_tile(tile, P, Q, &n, &p, &q);
+    const int cols = min(TILE, Q - q);
+    for (int i = 0; i < min(TILE, P - p); i++) {
+        __global const float *row = dest + ((size_t)(n * P + p + i) * Q + q) * K + first;
+        for (int j = 0; j < cols; j++)
+            for (int k = 0; k < count; k += 16) PREFETCH(row + j * K + k, 1);
+    }
+}
+
 /* ---------------------------------------------------------------- entry points */
 
 #if FUSED
@@ -366,10 +351,14 @@ conv_winograd_fused(__global const float *restrict source, __global const float 
     for (int block = 0; block < blocks; block++) {
         __global const float *u = packed + (size_t)(group * blocks + block) * POSITIONS * Cg * KB;
         SYNCHRONIZE();
-        for (int pos = 0; pos < POSITIONS; pos++)
+        for (int pos = 0; pos < POSITIONS; pos++) {
+            for (int t = pos; t < count; t += POSITIONS)
+                prefetch_outputs(first + t, group * Kg + block * KB, min(KB, Kg - block * KB), P, Q,
+                                 K, dest);
             for (int t = 0; t < count; t += WT)
                 multiply(v + pos * v_step + t * v_row, v_row, u + (size_t)pos * Cg * KB,
                          m + pos * m_step + t * KB, KB, Cg);
+        }
         SYNCHRONIZE();
         for (int t = 0; t < count; t++)
             finish_tile(m + t * KB, m_step, first + t, group, block * KB,
