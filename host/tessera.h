@@ -84,6 +84,7 @@ typedef struct tess_device_info {
     unsigned platform_index, device_index; /* the P:D of a device SPEC */
     cl_device_type type;
     char platform_name[128];
+    char platform_version[128]; /* CL_PLATFORM_VERSION: names PoCL's compiler, for one */
     char name[256];
     char vendor[128];
     char driver_version[128];

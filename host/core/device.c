@@ -43,11 +43,11 @@ static void query_text(cl_device_id device, cl_device_info what, char *out, size
     free(text);
 }
 
-static void query_platform_name(cl_platform_id platform, char *out, size_t size) {
+static void query_platform(cl_platform_id platform, cl_platform_info what, char *out, size_t size) {
     size_t length = 0;
-    if (clGetPlatformInfo(platform, CL_PLATFORM_NAME, 0, NULL, &length) != CL_SUCCESS) return;
+    if (clGetPlatformInfo(platform, what, 0, NULL, &length) != CL_SUCCESS) return;
     char *text = calloc(length + 1, 1);
-    if (text && clGetPlatformInfo(platform, CL_PLATFORM_NAME, length, text, NULL) == CL_SUCCESS)
+    if (text && clGetPlatformInfo(platform, what, length, text, NULL) == CL_SUCCESS)
         copy_text(out, size, text);
     free(text);
 }
@@ -92,7 +92,9 @@ static bool has_extension(const char *extensions, const char *name) {
 }
 
 static void query_names(cl_device_id device, tess_device_info *out) {
-    query_platform_name(out->platform, out->platform_name, sizeof out->platform_name);
+    query_platform(out->platform, CL_PLATFORM_NAME, out->platform_name, sizeof out->platform_name);
+    query_platform(out->platform, CL_PLATFORM_VERSION, out->platform_version,
+                   sizeof out->platform_version);
     query_text(device, CL_DEVICE_NAME, out->name, sizeof out->name);
     query_text(device, CL_DEVICE_VENDOR, out->vendor, sizeof out->vendor);
     query_text(device, CL_DRIVER_VERSION, out->driver_version, sizeof out->driver_version);

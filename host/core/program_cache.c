@@ -26,16 +26,11 @@ static bool worth_storing(const tess_context *ctx, cl_program program) {
 tess_status program_cache_key(tess_context *ctx, const char *source, const char *options,
                               unsigned char key[32]) {
     const tess_device_info *device = &ctx->device;
-    /* The platform's version names the compiler (PoCL: its LLVM), which the driver's need not. */
-    char platform_version[256] = "";
-    if (clGetPlatformInfo(device->platform, CL_PLATFORM_VERSION, sizeof platform_version - 1,
-                          platform_version, NULL) != CL_SUCCESS)
-        platform_version[0] = '\0';
     const char *const parts[] = {device->name,
                                  device->vendor,
                                  device->driver_version,
                                  device->platform_name,
-                                 platform_version,
+                                 device->platform_version,
                                  device->opencl_version,
                                  source,
                                  options};

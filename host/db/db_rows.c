@@ -3,7 +3,6 @@
 #include "db/device_class.h"
 #include "db/nearness.h"
 
-#include <CL/cl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,9 +34,7 @@ static void identify(const tess_device_info *d, struct db_identity *out) {
     COPY(out->opencl, d->opencl_version);
     COPY(out->opencl_c, d->opencl_c_version);
     /* The platform's version names the compiler (PoCL: its LLVM), which the driver's need not. */
-    if (!d->platform || clGetPlatformInfo(d->platform, CL_PLATFORM_VERSION,
-                                          sizeof out->compiler - 1, out->compiler, NULL))
-        out->compiler[0] = '\0';
+    COPY(out->compiler, d->platform_version);
     snprintf(out->fingerprint, sizeof out->fingerprint,
              "%s/%s/%s/units %u/work-group %zu/local %llu/vector %u", out->type, out->vendor,
              out->name, d->compute_units, d->max_work_group, (unsigned long long)d->local_memory,
