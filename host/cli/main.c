@@ -29,6 +29,7 @@ static const struct {
     const char *name, *program, *about;
 } programs[] = {
     {"bench", "tessera-bench", "time convolutions and networks"},
+    {"tune", "tessera-tune", "find the fastest convolutions on this device and remember them"},
 };
 enum { PROGRAM_COUNT = sizeof programs / sizeof *programs };
 

@@ -1,0 +1,179 @@
+/* `tessera tune`, run as a user would: wrong usage, a rapid tune that the planner then answers from, interruption and resumption. */
+#include "support/program.h"
+#include "support/scratch.h"
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "db/db.h"
+
+static void check_usage(const char *const *args, const char *text) {
+    struct program_result result = program_run(args);
+    assert_string_equal(result.out, "");
+    assert_program(result, 2, text);
+}
+
+#define USAGE(text, ...) check_usage((const char *const[]){"tune", __VA_ARGS__, NULL}, text)
+
+static void test_usage(void **state) {
+    (void)state;
+    check_usage((const char *const[]){"tune", NULL}, "nothing to tune");
+    USAGE("n c h w k r s", "--problem", "n1c3");
+    USAGE("larger than", "--problem", "n1c3h2w2k4r5s5");
+    USAGE("no list", "--net", "resnet51");
+    USAGE("--mode", "--problem", "n1c3h8w8k4r3s3", "--mode", "thorough");
+    USAGE("fwd,bwd_data", "--problem", "n1c3h8w8k4r3s3", "--pass", "fwd,back");
+    USAGE("fwd,bwd_data", "--problem", "n1c3h8w8k4r3s3", "--pass", "fwd,");
+    USAGE("--budget", "--problem", "n1c3h8w8k4r3s3", "--budget", "0");
+    USAGE("--budget", "--problem", "n1c3h8w8k4r3s3", "--budget", "nan");
+    USAGE("--batch", "--problem", "n1c3h8w8k4r3s3", "--batch", "1.5");
+    USAGE("--batch", "--problem", "n1c3h8w8k4r3s3", "--batch", "0");
+    USAGE("--seed", "--problem", "n1c3h8w8k4r3s3", "--seed", "x");
+    USAGE("unknown option", "--problem", "n1c3h8w8k4r3s3", "--fast");
+    USAGE("unexpected argument", "--problem", "n1c3h8w8k4r3s3", "resnet50");
+    USAGE("unknown option or missing value", "--problem");
+    assert_program(RUN("tune", "--help"), 0, "exhaustive");
+    assert_program(RUN("tune", "--problems", "/nonexistent/list"), 1, "/nonexistent/list");
+    assert_program(RUN("tune", "--problem", "n1c3h8w8k4r3s3", "--device", "no such device"), 1,
+                   "no such device");
+    assert_program(RUN("tune", "--problem", "n1c3h8w8k4r3s3", "--json", "/nonexistent/x.json"), 1,
+                   "/nonexistent/x.json");
+}
+
+/* Lines of JSON text whose event is event; the last of them in *last (a new reference), which may be NULL. */
+static int count_events(const char *text, const char *event, json_t **last) {
+    int count = 0;
+    for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
+        json_t *line = json_loadb(text, (size_t)(end - text), 0, NULL);
+        assert_non_null(line);
+        const char *name = json_string_value(json_object_get(line, "event"));
+        assert_non_null(name);
+        bool wanted = strcmp(name, event) == 0;
+        count += wanted;
+        if (wanted && last) {
+            json_decref(*last);
+            *last = json_incref(line);
+        }
+        json_decref(line);
+    }
+    return count;
+}
+
+/* Ended well; progress may stand on standard error. */
+static void end_done(struct program_result *result) {
+    if (result->status != 0) fail_msg("status %d: %s", result->status, result->err);
+    program_free(result);
+}
+
+static const char key[] = "n1c8h9w10k16r3s3u1v1pt1pb1pl1pr1d1e1g1";
+
+/* What a layer's line must hold, whatever the device. */
+static void check_layer_line(json_t *line) {
+    static const char *const numbers[] = {"ms", "default_ms", "gain", "gflops"};
+    assert_non_null(line);
+    assert_string_equal(json_string_value(json_object_get(line, "problem")), key);
+    assert_string_equal(json_string_value(json_object_get(line, "pass")), "fwd");
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        assert_true(json_real_value(json_object_get(line, numbers[i])) > 0);
+    /* The default is tried first: what wins is at least as fast. */
+    assert_true(json_real_value(json_object_get(line, "gain")) >= 1);
+    assert_true(json_is_true(json_object_get(line, "verified")));
+}
+
+/* The planner answers from the database in the default place. */
+static void check_plan(const char *config) {
+    tess_context *ctx;
+    tess_conv_desc desc;
+    tess_conv_plan *plan = NULL;
+    tess_error error = {0};
+    assert_int_equal(check_setup((void **)&ctx), 0);
+    assert_ok(ctx, db_advise(ctx, NULL));
+    assert_int_equal(tess_conv_desc_parse(key, &error, &desc), TESS_OK);
+    assert_ok(ctx, tess_conv_plan_create(ctx, &desc, NULL, &plan));
+    tess_conv_info info = tess_conv_plan_info(plan);
+    assert_string_equal(info.tier, "exact");
+    assert_string_equal(info.config, config);
+    tess_conv_plan_destroy(plan);
+    tess_context_destroy(ctx);
+}
+
+static void test_tune_then_plan(void **state) {
+    char folder[SCRATCH_PATH], json[SCRATCH_PATH];
+    (void)state;
+    scratch_create(folder);
+    scratch_join(json, folder, "log.json");
+    setenv("XDG_DATA_HOME", folder, 1);
+    struct program_result result = RUN("tune", "--problem", key, "--pass", "fwd", "--mode", "rapid",
+                                       "--budget", "5", "--json", json);
+    assert_non_null(strstr(result.out, "configuration"));
+    end_done(&result);
+    json_t *line = NULL;
+    char *text = scratch_read(folder, "log.json", NULL);
+    int trials = count_events(text, "trial", NULL);
+    assert_true(trials >= 1);
+    assert_int_equal(count_events(text, "layer", &line), 1);
+    check_layer_line(line);
+    assert_int_equal(json_integer_value(json_object_get(line, "evaluations")), trials);
+    assert_int_equal(json_integer_value(json_object_get(line, "resumed")), 0);
+
+    check_plan(json_string_value(json_object_get(line, "config")));
+    json_decref(line);
+    free(text);
+
+    /* Again: what was measured counts, and is not measured again. */
+    result = RUN("tune", "--problem", key, "--pass", "fwd", "--mode", "rapid", "--budget", "0.1",
+                 "--json", "-");
+    line = NULL;
+    assert_int_equal(count_events(result.out, "layer", &line), 1);
+    assert_true(json_integer_value(json_object_get(line, "resumed")) >= 1);
+    assert_true(json_integer_value(json_object_get(line, "evaluations")) < trials + 6);
+    json_decref(line);
+    end_done(&result);
+    scratch_remove(folder);
+}
+
+/* A signal at any moment: one line that says so, a database that is whole, and the same command goes on. */
+static void test_interrupt_and_resume(void **state) {
+    static const int signals[] = {SIGINT, SIGTERM, SIGINT, SIGINT};
+    static const int after_ms[] = {150, 700, 1500, 4000};
+    char folder[SCRATCH_PATH], db[SCRATCH_PATH];
+    const char *const args[] = {"tune", "--problem", key, "--mode", "patient", "--budget",
+                                "600",  "--db",      db,  "--json", "-",       NULL};
+    int resumed = 0;
+    (void)state;
+    scratch_create(folder);
+    scratch_join(db, folder, "t.db");
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        struct program_result result = program_run_signal(args, signals[i], after_ms[i]);
+        /* Before it blocks them, a signal ends it at once. */
+        if (result.status == -signals[i] && i == 0) {
+            program_free(&result);
+            continue;
+        }
+        resumed = count_events(result.out, "trial", NULL);
+        assert_non_null(strstr(result.err, "interrupted"));
+        assert_int_equal(result.status, 1);
+        program_free(&result);
+    }
+    json_t *line = NULL;
+    struct program_result result = RUN("tune", "--problem", key, "--pass", "fwd", "--budget", "0.1",
+                                       "--mode", "rapid", "--db", db, "--json", "-");
+    assert_int_equal(count_events(result.out, "layer", &line), 1);
+    check_layer_line(line);
+    if (resumed > 0) assert_true(json_integer_value(json_object_get(line, "resumed")) > 0);
+    json_decref(line);
+    end_done(&result);
+    scratch_remove(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_tune_then_plan),
+        cmocka_unit_test(test_interrupt_and_resume),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

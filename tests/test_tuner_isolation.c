@@ -1,0 +1,340 @@
+/* The tuner's worker processes: they fail on purpose (tuner/faults.h), and nothing but one trial each is lost. */
+#include "support/check.h"
+#include "support/scratch.h"
+
+#include <math.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tuner/tune_layer.h"
+
+enum { CANDIDATES = 5, LAYERS_MAX = 60, TRIALS_MAX = 2000 };
+
+/* Speeds that differ by half and more, as each has twice the accumulators of the one before; four programs for all layers, because nothing
+   is compiled in. */
+static const char *const configs[CANDIDATES] = {
+    "conv_generic_fwd",
+    "conv_direct_fwd__wt1_kv1_order0_fix0",
+    "conv_direct_fwd__wt2_kv1_order0_fix0",
+    "conv_direct_fwd__wt4_kv1_order0_fix0",
+    "conv_direct_fwd__wt8_kv1_order0_fix0",
+};
+
+/* check-full sets TESSERA_TEST_FULL=1. */
+static int faults_wanted(void) {
+    const char *full = getenv("TESSERA_TEST_FULL");
+    return full && strcmp(full, "1") == 0 ? 200 : 40;
+}
+
+struct session {
+    struct db *db;
+    struct runner *runner;
+    struct tune_layer layers[LAYERS_MAX];
+    int layer_count;
+    char path[SCRATCH_PATH];
+    enum db_status status[TRIALS_MAX]; /* of each trial, by number from 1 on */
+    long trials;
+};
+
+static void watch(void *user, const struct tune_layer *layer, const char *config,
+                  const struct trial *trial) {
+    struct session *session = user;
+    (void)layer, (void)config;
+    session->trials = runner_trials(session->runner);
+    assert_true(session->trials < TRIALS_MAX);
+    session->status[session->trials] = trial->status;
+}
+
+static void program_beside(char path[4096]) {
+    ssize_t length = readlink("/proc/self/exe", path, 4000);
+    assert_true(length > 0);
+    path[length] = '\0';
+    strcpy(strrchr(path, '/') + 1, "tessera-tune");
+}
+
+static struct runner_options quick_options(const char *program) {
+    const char *device = getenv("TESSERA_DEVICE");
+    return (struct runner_options){
+        .worker = {.program = program, .device = device && *device ? NULL : "cpu"},
+        .sample_seconds = 4e-3,
+        .samples = 16,
+        .macs = 2e5};
+}
+
+static struct conv_problem problem_of(int i) {
+    char key[64];
+    tess_conv_desc desc;
+    tess_error error = {0};
+    struct conv_problem problem;
+    snprintf(key, sizeof key, "n1c%dh%dw32k32r3s3pt1pb1pl1pr1", 64 + 2 * (i / 4), 6 + i % 4);
+    assert_int_equal(tess_conv_desc_parse(key, &error, &desc), TESS_OK);
+    assert_int_equal(conv_problem_init(&desc, NULL, &error, &problem), TESS_OK);
+    return problem;
+}
+
+/* Problem number, whose space is configs, as far as the device takes them. */
+static void add_layer_of(struct session *session, int number) {
+    tess_error error = {0};
+    struct tune_layer *layer = &session->layers[session->layer_count];
+    *layer = (struct tune_layer){.problem = problem_of(number), .count = 1, .best = -1};
+    session->layer_count++;
+    tess_conv_desc_key(&layer->problem.d, layer->key);
+    struct space *all;
+    struct candidate list[CANDIDATES];
+    int count = 0;
+    if (space_create(&layer->problem, runner_device(session->runner), NULL, &error, &all))
+        fail_msg("%s", error.text);
+    for (int pick = 0; pick < all->count; pick++)
+        for (int i = 0; i < CANDIDATES; i++)
+            if (space_find_printed(all, configs[i]) == pick) list[count++] = all->list[pick];
+    assert_true(count >= 4);
+    if (space_from_list(&layer->problem, list, count, &error, &layer->space))
+        fail_msg("%s", error.text);
+    space_destroy(all);
+}
+
+static void add_layer(struct session *session) {
+    add_layer_of(session, session->layer_count);
+}
+
+static const struct layer_settings settings = {
+    .exhaustive = true, .seed = 3, .share = 1, .at_least = 1, .winner_macs = 1e6};
+
+static void tune_layer_whole(struct session *session) {
+    tess_error error = {0};
+    struct layer_turn turn = {session->runner, session->db, &settings, watch, session};
+    struct tune_layer *layer = &session->layers[session->layer_count - 1];
+    tess_status status = layer_open(layer, &turn, &error);
+    if (!status) status = layer_search(layer, &turn, INFINITY, INFINITY, &error);
+    if (!status) status = layer_finish(layer, &turn, &error);
+    if (status) fail_msg("%s", error.text);
+    assert_true(layer->best >= 0);
+    assert_true(layer->verified);
+}
+
+static void open_session(struct session *session, const char *folder, const char *name,
+                         const struct runner_options *options) {
+    tess_error error = {0};
+    *session = (struct session){.layer_count = 0};
+    scratch_join(session->path, folder, name);
+    if (db_open(session->path, NULL, NULL, &error, &session->db)) fail_msg("%s", error.text);
+    if (runner_create(options, session->db, &error, &session->runner)) fail_msg("%s", error.text);
+}
+
+static void close_session(struct session *session) {
+    runner_destroy(session->runner);
+    db_close(session->db);
+    for (int i = 0; i < session->layer_count; i++)
+        layer_close(&session->layers[i]);
+}
+
+static void best_config(const struct session *session, int layer, char printed[CONV_CONFIG_SIZE]) {
+    layer_config(&session->layers[layer], session->layers[layer].best, printed);
+}
+
+/* One integer of one row. */
+static int query(const char *path, const char *sql) {
+    sqlite3 *handle;
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(handle, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int result = sqlite3_column_type(statement, 0) == SQLITE_TEXT
+                     ? strcmp((const char *)sqlite3_column_text(statement, 0), "ok") == 0
+                     : sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(handle);
+    return result;
+}
+
+/* Every second trial was struck and is recorded as failed; every other one is as good as without faults. */
+static int check_trials(const struct session *session) {
+    int struck = 0;
+    for (long t = 1; t <= session->trials; t++) {
+        bool hit = (t + 1) % 2 == 0;
+        struck += hit;
+        if (hit != (session->status[t] != DB_OK))
+            fail_msg("trial %ld %s, but is recorded as '%s'", t,
+                     hit ? "was struck" : "was not struck", db_status_name(session->status[t]));
+    }
+    assert_int_equal(query(session->path, "PRAGMA integrity_check"), 1);
+    assert_int_equal(query(session->path, "SELECT count(*) FROM trial"), session->trials);
+    assert_int_equal(query(session->path, "SELECT count(*) FROM trial WHERE status = 0"), 0);
+    assert_int_equal(query(session->path, "SELECT count(*) FROM trial WHERE status <> 1"), struck);
+    assert_int_equal(query(session->path, "SELECT count(*) FROM trial WHERE status <> 1 AND"
+                                          " (cause IS NULL OR cause = '')"),
+                     0);
+    return struck;
+}
+
+/* b's time as a share of a's, the least of three: other programs disturb more often than they help. */
+static double ratio_of(struct session *session, int layer, const char *a, const char *b) {
+    tess_error error = {0};
+    struct runner_guesses guesses;
+    bool good;
+    double least = INFINITY;
+    for (int i = 0; i < 3; i++) {
+        struct trial trial;
+        if (runner_open(session->runner, &session->layers[layer].problem, false, &error,
+                        &guesses) ||
+            runner_set_incumbent(session->runner, a, 1, &error, &good) ||
+            runner_compare(session->runner, b, 0, 0, &error, &trial))
+            fail_msg("%s", error.text);
+        assert_true(good);
+        assert_int_equal(trial.status, DB_OK);
+        least = fmin(least, trial.seconds); /* of the incumbent's one second */
+    }
+    return least;
+}
+
+/* The winner of layer i of a session of its own, with faults. */
+static void tune_again(const char *folder, const struct runner_options *options, int i, int number,
+                       char winner[CONV_CONFIG_SIZE]) {
+    struct session *session = check_alloc(sizeof *session);
+    char name[32], faults[32];
+    snprintf(name, sizeof name, "again%d.db", number);
+    snprintf(faults, sizeof faults, "%d:skmskmskmh:2", number + 2);
+    setenv("TESSERA_TUNE_FAULTS", faults, 1);
+    open_session(session, folder, name, options);
+    add_layer_of(session, i);
+    tune_layer_whole(session);
+    unsetenv("TESSERA_TUNE_FAULTS");
+    best_config(session, 0, winner);
+    close_session(session);
+    free(session);
+}
+
+static void test_faults_cost_one_trial_each(void **state) {
+    char folder[SCRATCH_PATH], program[4096];
+    (void)state;
+    scratch_create(folder);
+    program_beside(program);
+    struct session *calm = check_alloc(sizeof *calm), *struck = check_alloc(sizeof *struck);
+    struct runner_options options = quick_options(program);
+    unsetenv("TESSERA_TUNE_FAULTS");
+    open_session(calm, folder, "calm.db", &options);
+    add_layer(calm);
+    tune_layer_whole(calm); /* all programs are in the cache now */
+
+    setenv("TESSERA_TUNE_FAULTS", "1:skmskmskmh:2", 1);
+    options.build_seconds = 4;
+    options.run_seconds = 2;
+    open_session(struck, folder, "struck.db", &options);
+    while (struck->trials < 2 * faults_wanted() && struck->layer_count < LAYERS_MAX) {
+        add_layer(struck);
+        tune_layer_whole(struck);
+    }
+    unsetenv("TESSERA_TUNE_FAULTS");
+    int faults = check_trials(struck);
+    print_message("%d faults in %ld trials of %d problems, %d workers\n", faults, struck->trials,
+                  struck->layer_count, runner_workers(struck->runner));
+    assert_true(faults >= faults_wanted());
+
+    int other = 0;
+    for (int i = 0; i < struck->layer_count; i++) {
+        char a[CONV_CONFIG_SIZE], b[CONV_CONFIG_SIZE];
+        if (i > 0) {
+            add_layer(calm);
+            tune_layer_whole(calm);
+        }
+        best_config(calm, i, a);
+        best_config(struck, i, b);
+        if (strcmp(a, b) == 0) continue;
+        double ratio = ratio_of(calm, i, a, b);
+        for (int j = 0; ratio > 1.02 && j < 2; j++) {
+            /* Was it the faults or the machine? Faults at other places would have to do it again. */
+            tune_again(folder, &options, i, 10 * i + j, b);
+            ratio = strcmp(a, b) == 0 ? 1 : ratio_of(calm, i, a, b);
+        }
+        if (ratio > 1.02)
+            fail_msg("%s: with faults %s won, %.3f times as slow as %s", calm->layers[i].key, b,
+                     ratio, a);
+        other++;
+    }
+    print_message("the same winner in %d problems, one as fast in %d\n",
+                  struck->layer_count - other, other);
+    close_session(calm), close_session(struck);
+    free(calm), free(struck);
+    scratch_remove(folder);
+}
+
+/* The second failure puts a configuration into quarantine; others go on. */
+static void test_quarantine(void **state) {
+    char folder[SCRATCH_PATH], program[4096];
+    (void)state;
+    scratch_create(folder);
+    program_beside(program);
+    struct session *session = check_alloc(sizeof *session);
+    struct runner_options options = quick_options(program);
+    setenv("TESSERA_TUNE_FAULTS", "1:k:1", 1); /* every trial */
+    open_session(session, folder, "q.db", &options);
+    unsetenv("TESSERA_TUNE_FAULTS");
+    add_layer(session);
+    tess_error error = {0};
+    struct runner_guesses guesses;
+    assert_int_equal(
+        runner_open(session->runner, &session->layers[0].problem, false, &error, &guesses),
+        TESS_OK);
+    for (int i = 0; i < 3; i++) {
+        bool quarantined;
+        struct trial trial;
+        assert_int_equal(runner_quarantined(session->runner, configs[0], &error, &quarantined),
+                         TESS_OK);
+        assert_int_equal(quarantined, i == 2);
+        /* The environment of the first worker is what counts until it dies; after that nothing is struck. */
+        if (i < 2) {
+            setenv("TESSERA_TUNE_FAULTS", "1:k:1", 1);
+            assert_int_equal(runner_try(session->runner, configs[0], &error, &trial), TESS_OK);
+            assert_int_equal(trial.status, DB_CRASHED);
+            assert_non_null(strstr(trial.cause, "signal 9"));
+            unsetenv("TESSERA_TUNE_FAULTS");
+        }
+    }
+    bool quarantined = true;
+    assert_int_equal(runner_quarantined(session->runner, configs[1], &error, &quarantined),
+                     TESS_OK);
+    assert_false(quarantined);
+    close_session(session);
+    free(session);
+    scratch_remove(folder);
+}
+
+/* A device that is not there is an error at once, not a row of restarts. */
+static void test_no_device(void **state) {
+    char folder[SCRATCH_PATH], program[4096], path[SCRATCH_PATH];
+    (void)state;
+    scratch_create(folder);
+    program_beside(program);
+    scratch_join(path, folder, "n.db");
+    struct db *db;
+    struct runner *runner = NULL;
+    tess_error error = {0};
+    struct runner_options options = {.worker = {.program = program, .device = "no such device"}};
+    assert_int_equal(db_open(path, NULL, NULL, &error, &db), TESS_OK);
+    assert_int_not_equal(runner_create(&options, db, &error, &runner), TESS_OK);
+    assert_null(runner);
+    assert_non_null(strstr(error.text, "no such device"));
+    options.worker.program = "/nonexistent/tessera-tune";
+    assert_int_not_equal(runner_create(&options, db, &error, &runner), TESS_OK);
+    db_close(db);
+    scratch_remove(folder);
+}
+
+int main(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_device),
+        cmocka_unit_test(test_quarantine),
+        cmocka_unit_test(test_faults_cost_one_trial_each),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

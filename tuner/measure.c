@@ -1,0 +1,111 @@
+#include "tuner/measure.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "bench/timing.h"
+
+/* A candidate this much slower after so many samples is not looked at again. */
+static const struct {
+    int samples;
+    double hopeless;
+} stages[] = {{1, 2}, {4, 1.2}, {16, 0}};
+static const double abort_ratio = 3;
+/* A look at a run shorter than so many samples says more about what else the machine does. */
+static const double look_samples = 3;
+
+struct pair {
+    double candidate[RACE_SAMPLES_MAX], incumbent[RACE_SAMPLES_MAX];
+    int count;
+};
+
+static tess_status sample_pair(struct instance *candidate, struct instance *incumbent, int count,
+                               double sample_seconds, struct pair *pair) {
+    struct timed work[2] = {
+        {.run = instance_run, .user = candidate, .samples = pair->candidate + pair->count},
+        {.run = instance_run, .user = incumbent, .samples = pair->incumbent + pair->count}};
+    struct timing_options options = {.samples = count, .sample_seconds = sample_seconds};
+    tess_status status =
+        timing_interleaved(candidate->bench->ctx, work, incumbent ? 2 : 1, &options);
+    if (!status) pair->count += count;
+    return status;
+}
+
+static tess_status look_once(struct instance *instance, double *seconds) {
+    double start = timing_now();
+    tess_status status = instance_run(instance);
+    if (!status) status = tess_context_finish(instance->bench->ctx);
+    *seconds = timing_now() - start;
+    return status;
+}
+
+/* Looks at single runs of a candidate that seems hopeless, twice, as the first may pay for the rest of its build, and at the incumbent in the
+   same moment. *ratio stays below abort_ratio for all others. */
+static tess_status look(struct instance *candidate, struct instance *incumbent,
+                        const struct race_options *options, double *ratio) {
+    double least = INFINITY, enough = look_samples * options->sample_seconds;
+    for (int i = 0; i < 2; i++) {
+        double mine = 0, other = 0;
+        tess_status status = look_once(candidate, &mine);
+        if (status) return status;
+        if (mine <= abort_ratio * options->reference || mine <= enough) {
+            *ratio = 0;
+            return TESS_OK;
+        }
+        status = look_once(incumbent, &other);
+        if (status) return status;
+        least = fmin(least, mine / other);
+    }
+    *ratio = least;
+    return TESS_OK;
+}
+
+static void summarise_alone(const struct pair *pair, struct race_result *out) {
+    double copy[RACE_SAMPLES_MAX];
+    memcpy(copy, pair->candidate, sizeof copy);
+    out->seconds = timing_median(copy, pair->count);
+    out->mad = timing_mad(copy, pair->count, out->seconds);
+    out->ratio = 1;
+}
+
+static void summarise_pair(const struct pair *pair, double reference, struct race_result *out) {
+    double mad;
+    out->ratio = timing_ratio(pair->candidate, pair->incumbent, pair->count, &mad);
+    out->seconds = out->ratio * reference;
+    out->mad = mad * reference;
+}
+
+tess_status race(struct instance *candidate, struct instance *incumbent,
+                 const struct race_options *options, struct race_result *out) {
+    struct race_result result = {0};
+    struct pair pair = {.count = 0};
+    tess_status status = instance_pack(candidate);
+    if (!status && incumbent) status = instance_pack(incumbent);
+    if (!status && incumbent && !options->whole) {
+        double ratio = 0;
+        status = look(candidate, incumbent, options, &ratio);
+        if (!status && ratio >= abort_ratio) {
+            *out = (struct race_result){.seconds = ratio * options->reference,
+                                        .ratio = ratio,
+                                        .samples = {ratio * options->reference},
+                                        .sample_count = 1,
+                                        .aborted = true};
+            return TESS_OK;
+        }
+    }
+    for (size_t i = 0; i < sizeof stages / sizeof *stages && !status; i++) {
+        int wanted = stages[i].samples < options->samples ? stages[i].samples : options->samples;
+        if (wanted <= pair.count) break;
+        status =
+            sample_pair(candidate, incumbent, wanted - pair.count, options->sample_seconds, &pair);
+        if (status || !incumbent) continue;
+        summarise_pair(&pair, options->reference, &result);
+        if (!options->whole && result.ratio > stages[i].hopeless) break;
+    }
+    if (status) return status;
+    if (!incumbent) summarise_alone(&pair, &result);
+    memcpy(result.samples, pair.candidate, sizeof result.samples);
+    result.sample_count = pair.count;
+    *out = result;
+    return TESS_OK;
+}

@@ -1,0 +1,83 @@
+/* Trials: one configuration of one problem, built, verified and timed in a worker process, and recorded. Whatever happens to the worker
+   costs one trial: it is recorded with its cause, and a new worker goes on. */
+#ifndef TESSERA_TUNER_RUNNER_H
+#define TESSERA_TUNER_RUNNER_H
+
+#include "db/db.h"
+#include "ops/conv/conv_algo.h"
+#include "tuner/worker_link.h"
+
+struct runner_options {
+    struct worker_options worker;
+    double build_seconds; /* deadline of a build; 0: 60 */
+    double
+        run_seconds; /* deadline of verifying or timing, to which time for slow problems is added; 0: 10 */
+    double sample_seconds; /* see race_options; 0: 0.004 */
+    int samples;           /* most samples of a trial; 0: 16 */
+    double macs;           /* of the float64 answers of a problem; 0: 2e7 */
+};
+
+struct trial {
+    enum db_status status;
+    double seconds, mad; /* of a run, on the scale of the problem's first incumbent */
+    double max_err;      /* relative to what rounding explains */
+    double build_seconds;
+    size_t bytes;
+    bool best;  /* it is the incumbent now */
+    int64_t id; /* of its row */
+    char cause[256];
+};
+
+struct runner;
+
+/* db is borrowed. Starts the first worker, which opens the device, and tells the database about it. */
+tess_status runner_create(const struct runner_options *options, struct db *db, tess_error *error,
+                          struct runner **out);
+void runner_destroy(struct runner *runner); /* NULL is allowed */
+
+const tess_device_info *runner_device(const struct runner *runner); /* handles are NULL */
+const char *runner_hash(void *runner, const char *algo); /* the kernel's; a db_kernel_hash */
+/* Workers started so far; trials made so far. */
+int runner_workers(const struct runner *runner);
+long runner_trials(const struct runner *runner);
+
+/* Whether SIGINT or SIGTERM came: every call then fails, and nothing is left to do but to end. Both must be blocked. */
+bool runner_interrupted(const struct runner *runner);
+
+enum { RUNNER_WARM_MAX = 8 };
+struct runner_guesses {
+    char first[CONV_CONFIG_SIZE]; /* what the planner takes where nothing was measured */
+    char warm[RUNNER_WARM_MAX][CONV_CONFIG_SIZE];
+    int warm_count;
+};
+
+/* Makes problem the one that the following calls are about; there is no incumbent then. */
+tess_status runner_open(struct runner *runner, const struct conv_problem *problem, bool strict,
+                        tess_error *error, struct runner_guesses *out);
+
+/* A trial against the incumbent; the first is timed alone. A status other than TESS_OK means that the session cannot go on; a failure of
+   the configuration is in the trial. */
+tess_status runner_try(struct runner *runner, const char *printed, tess_error *error,
+                       struct trial *out);
+
+/* Makes a configuration the incumbent that was measured before, in seconds. *good is false if it does not run any more. */
+tess_status runner_set_incumbent(struct runner *runner, const char *printed, double seconds,
+                                 tess_error *error, bool *good);
+
+/* Whether it crashed or hung twice. */
+tess_status runner_quarantined(struct runner *runner, const char *printed, tess_error *error,
+                               bool *out);
+
+/* Times printed, which a trial found right, and the incumbent in pairs, all samples. If it is faster, or as fast and takes fewer bytes, it is
+   recorded again and becomes the incumbent, of whose bytes are given. */
+tess_status runner_compare(struct runner *runner, const char *printed, size_t bytes,
+                           size_t incumbent_bytes, tess_error *error, struct trial *out);
+
+/* See verify_winner. A wrong winner is recorded as wrong; id: the row that said it was right, 0: not known. */
+tess_status runner_verify_winner(struct runner *runner, const char *printed, double macs,
+                                 int64_t id, tess_error *error, struct trial *out);
+
+/* The device's multiply-add peak in FLOP/s; 0 if it cannot be measured. */
+tess_status runner_peak(struct runner *runner, tess_error *error, double *out);
+
+#endif

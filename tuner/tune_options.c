@@ -1,0 +1,208 @@
+#include "tuner/tune_options.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: tessera tune --net MODEL --batch N | --problems FILE | --problem KEY  [options]\n"
+    "Finds the fastest convolution algorithm and configuration for each problem on this device and "
+    "remembers them in the\n"
+    "tuning database, which every later plan asks. Interrupted at any moment, the same command "
+    "goes on where it was.\n"
+    "\n"
+    "  --net MODEL       alexnet, googlenet, resnet18, resnet50 or vgg16: every distinct "
+    "convolution\n"
+    "  --batch N         batch size of --net (1), or of all problems\n"
+    "  --problems FILE   one key a line, x3 behind a problem that occurs three times, # starts a "
+    "comment\n"
+    "  --problem KEY     n8c64h56w56k64r3s3pt1pb1pl1pr1; may be given several times\n"
+    "  --pass LIST       of fwd,bwd_data,bwd_weights; all three by default\n"
+    "  --mode MODE       how thorough, see below (normal)\n"
+    "  --budget SECONDS  for all problems together, in place of the mode's; verifying the winners "
+    "comes on top\n"
+    "  --strict          only algorithms that round no more than the plain sum (no Winograd)\n"
+    "  --seed N          of the search (1)\n"
+    "  --json FILE       append one JSON object a line for every trial and every problem; - for "
+    "standard output\n"
+    "  --device SPEC     as for tessera; --db FILE: the database "
+    "($XDG_DATA_HOME/tessera/tuning.db)\n"
+    "  --verbose         let the driver's messages through\n"
+    "\n"
+    "Time is shared by how often a problem occurs, how long it takes, and what its last turn "
+    "gained. Figures are for warm\n"
+    "caches, without packing weights. Every configuration is verified against float64 before it is "
+    "timed, and every winner\n"
+    "again, whole and on ragged shapes.\n"
+    "\n"
+    "modes             seconds a problem and pass, most of the space that is tried\n";
+
+static int fail(int status, const char *format, ...) PRINTF_LIKE(2, 3);
+static int fail(int status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fputs("tessera: tune: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return status;
+}
+
+static int print_usage(void) {
+    fputs(usage, stdout);
+    for (int i = 0; i < tune_mode_count; i++) {
+        const struct tune_mode *m = &tune_modes[i];
+        if (m->seconds_per_layer > 0)
+            printf("  %-12s %4.3g s, %3.0f %% or %d configurations: %s\n", m->name,
+                   m->seconds_per_layer, 100 * m->share, m->at_least, m->about);
+        else
+            printf("  %-12s as long as it takes, 100 %%: %s\n", m->name, m->about);
+    }
+    return ferror(stdout) ? 1 : 0;
+}
+
+static int set_passes(struct tune_options *options, const char *list) {
+    memset(options->passes, 0, sizeof options->passes);
+    while (true) {
+        size_t length = strcspn(list, ",");
+        int found = -1;
+        for (int pass = 0; pass < 3; pass++) {
+            const char *name = conv_pass_name((tess_conv_pass)pass);
+            if (strlen(name) == length && strncmp(name, list, length) == 0) found = pass;
+        }
+        if (found < 0)
+            return fail(2,
+                        "--pass: '%.*s' is no pass; give fwd,bwd_data,bwd_weights or some of them",
+                        (int)length, list);
+        options->passes[found] = true;
+        if (!list[length]) return 0;
+        list += length + 1;
+    }
+}
+
+static int set_mode(struct tune_options *options, const char *name) {
+    options->mode = tune_mode_find(name);
+    if (options->mode) return 0;
+    return fail(2, "--mode: '%s' is no mode; give rapid, normal, patient or exhaustive", name);
+}
+
+static int read_real(const char *option, const char *text, double low, double high, double *out) {
+    char *end = NULL;
+    double value = strtod(text, &end);
+    if (end == text || *end || !(value >= low && value <= high))
+        return fail(2, "%s: '%s' is not a number from %g to %g", option, text, low, high);
+    *out = value;
+    return 0;
+}
+
+static int read_integer(const char *option, const char *text, double low, double high,
+                        double *out) {
+    int status = read_real(option, text, low, high, out);
+    if (!status && floor(*out) != *out)
+        return fail(2, "%s: '%s' is not a whole number", option, text);
+    return status;
+}
+
+struct parse {
+    struct tune_options *options;
+    const char *net;
+    double batch, seed;
+    int sources;
+};
+
+static int add_problems(struct parse *parse, int option, const char *text) {
+    struct problem_list *list = &parse->options->problems;
+    tess_error error = {0};
+    tess_status status = option == 'p'   ? problem_list_add(list, text, 1, &error)
+                         : option == 'f' ? problem_list_add_file(list, text, &error)
+                                         : problem_list_add_net(list, text, &error);
+    parse->sources++;
+    return status ? fail(status == TESS_IO ? 1 : 2, "%s", error.text) : 0;
+}
+
+static int set_option(struct parse *parse, int option, const char *text) {
+    struct tune_options *o = parse->options;
+    switch (option) {
+    case 'p':
+    case 'f':
+    case 'n':
+        return add_problems(parse, option, text);
+    case 'd':
+        return set_passes(o, text);
+    case 'm':
+        return set_mode(o, text);
+    case 'b':
+        return read_integer("--batch", text, 1, 1e6, &parse->batch);
+    case 's':
+        return read_integer("--seed", text, 0, 9e15, &parse->seed);
+    case 't':
+        return read_real("--budget", text, 0.1, 1e9, &o->budget);
+    case 'j':
+        o->json = text;
+        return 0;
+    case 'D':
+        o->device = text;
+        return 0;
+    case 'B':
+        o->db = text;
+        return 0;
+    case 'S':
+        o->strict = true;
+        return 0;
+    case 'v':
+        o->verbose = true;
+        return 0;
+    default:
+        return fail(2, "unknown option or missing value; see --help");
+    }
+}
+
+static int finish(struct parse *parse) {
+    struct tune_options *o = parse->options;
+    tess_error error = {0};
+    if (o->problems.count == 0)
+        return fail(2, "nothing to tune; give --net MODEL, --problems FILE or --problem KEY");
+    if (parse->batch > 0 && problem_list_set_batch(&o->problems, (int)parse->batch, &error))
+        return fail(2, "%s", error.text);
+    for (int i = 0; i < o->problems.count; i++) {
+        struct conv_problem problem;
+        if (conv_problem_init(&o->problems.entries[i].desc, NULL, &error, &problem))
+            return fail(2, "%s", error.text);
+    }
+    o->seed = (uint64_t)parse->seed;
+    return -1;
+}
+
+int tune_options_parse(struct tune_options *options, int argc, char **argv) {
+    static const struct option list[] = {{"problem", required_argument, NULL, 'p'},
+                                         {"problems", required_argument, NULL, 'f'},
+                                         {"net", required_argument, NULL, 'n'},
+                                         {"batch", required_argument, NULL, 'b'},
+                                         {"pass", required_argument, NULL, 'd'},
+                                         {"mode", required_argument, NULL, 'm'},
+                                         {"budget", required_argument, NULL, 't'},
+                                         {"json", required_argument, NULL, 'j'},
+                                         {"device", required_argument, NULL, 'D'},
+                                         {"db", required_argument, NULL, 'B'},
+                                         {"seed", required_argument, NULL, 's'},
+                                         {"strict", no_argument, NULL, 'S'},
+                                         {"verbose", no_argument, NULL, 'v'},
+                                         {"help", no_argument, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
+    *options =
+        (struct tune_options){.passes = {true, true, true}, .mode = tune_mode_find("normal")};
+    struct parse parse = {.options = options, .seed = 1};
+    int status = 0, option;
+    opterr = 0;
+    optind = 1;
+    while (!status && (option = getopt_long(argc, argv, "h", list, NULL)) != -1) {
+        if (option == 'h') return print_usage();
+        status = set_option(&parse, option, optarg);
+    }
+    if (status) return status;
+    if (optind < argc) return fail(2, "unexpected argument '%s'; see --help", argv[optind]);
+    return finish(&parse);
+}
