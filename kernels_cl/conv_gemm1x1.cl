@@ -53,7 +53,7 @@
 #define KB  (16 * KV) /* channels of a block */
 #define ROW (CB + 16) /* floats from one local row to the next: not a power of two */
 
-/* v to p[16 i] ... One store: PoCL makes three of vstore16, and the two extractions that they need. */
+/* v to p[16 i], p[16 i + 1], ... One store: PoCL makes three of vstore16, and the two extractions that they need. */
 #ifdef __clang__
 typedef float16 __attribute__((aligned(4))) unaligned16;
 #define DEFINE_STORE16(name, SPACE)                                                                \
@@ -69,23 +69,20 @@ typedef float16 __attribute__((aligned(4))) unaligned16;
 DEFINE_STORE16(store_global, __global)
 DEFINE_STORE16(store_local, __local)
 
-/* A store past the caches, to a multiple of 64 bytes, and a hint that a line will be read soon: where the compiler makes code
+/* A store past the caches, to a multiple of 64 bytes, and hints that a line will be read or written soon: where the compiler makes code
    for a CPU itself. SPIR-V has no such hint, and Oclgrind does not know it. */
 #if defined(__clang__) && (defined(__x86_64__) || defined(__aarch64__))
 #define HAS_HINTS
 #endif
-static inline void stream_global(float16 v, int i, __global float *p) {
 #ifdef HAS_HINTS
-    __builtin_nontemporal_store(v, (__global float16 *)(p + 16 * i));
+#define stream_global(v, i, p) __builtin_nontemporal_store(v, (__global float16 *)((p) + 16 * (i)))
+#define fetch_line(p)          __builtin_prefetch(p, 0, 2) /* to the second-level cache */
+#define fetch_to_write(p)      __builtin_prefetch(p, 1, 3)
 #else
-    vstore16(v, i, p);
+#define stream_global(v, i, p) store_global(v, i, p)
+#define fetch_line(p)          (void)(p)
+#define fetch_to_write(p)      (void)(p)
 #endif
-}
-static inline void fetch_line(__global const float *p) {
-#ifdef HAS_HINTS
-    __builtin_prefetch(p, 0, 2);
-#endif
-}
 
 /* The first count lanes of v to p; count may be 0 or less. */
 static inline void store_lanes(float16 v, int count, __global float *p) {
@@ -186,26 +183,32 @@ static inline void copy_row(__local float *to, __global const float *from, int c
     for (; i < count; i++) to[i] = from[i];
 }
 
+static inline void multiply_add(float16 acc[MR][KV], __local const float *rows,
+                                __global const float *weights) {
+    float16 w[KV];
+#pragma unroll
+    for (int v = 0; v < KV; v++) w[v] = vload16(v, weights);
+#pragma unroll
+    for (int j = 0; j < MR; j++) {
+        const float16 x = (float16)(rows[j * ROW]);
+#pragma unroll
+        for (int v = 0; v < KV; v++) acc[j][v] = FMA(x, w[v], acc[j][v]);
+    }
+}
+
 /* While it computes, it asks for the same channels of the rows that will be copied next: step floats apart; next may be 0. */
 static inline void multiply(float16 acc[MR][KV], __local const float *rows,
                             __global const float *weights, int channels,
                             __global const float *next, size_t step) {
-    for (int first = 0; first < channels; first += 16) {
+    int c = 0;
+    for (; c + 16 <= channels; c += 16) {
         if (next)
 #pragma unroll
-            for (int j = 0; j < MR; j++) fetch_line(next + j * step + first);
-        for (int c = first; c < min(channels, first + 16); c++) {
-            float16 w[KV];
-#pragma unroll
-            for (int v = 0; v < KV; v++) w[v] = vload16(v, weights + (size_t)c * KB);
-#pragma unroll
-            for (int j = 0; j < MR; j++) {
-                const float16 x = (float16)(rows[j * ROW + c]);
-#pragma unroll
-                for (int v = 0; v < KV; v++) acc[j][v] = FMA(x, w[v], acc[j][v]);
-            }
-        }
+            for (int j = 0; j < MR; j++) fetch_line(next + j * step + c);
+#pragma unroll 4
+        for (int i = 0; i < 16; i++) multiply_add(acc, rows + c + i, weights + (size_t)(c + i) * KB);
     }
+    for (; c < channels; c++) multiply_add(acc, rows + c, weights + (size_t)c * KB);
 }
 
 /* What follows the sum; bias and residual may be 0. */
@@ -213,6 +216,7 @@ struct epilogue {
     __global const float *bias, *residual;
     int act;
     float alpha;
+    bool more;   /* add what earlier channels left in the destination */
     bool stream; /* past the caches: only for whole vectors of 64 bytes */
 };
 
@@ -226,6 +230,7 @@ static inline void finish_whole(float16 acc[MR][KV], __global float *out, int st
 #pragma unroll
         for (int j = 0; j < MR; j++) {
             float16 value = acc[j][v] + b;
+            if (e.more) value += vload16(v, out + (size_t)j * step);
             value = floor > value ? floor : value; /* a NaN stays one */
             if (e.stream)
                 stream_global(value, v, out + (size_t)j * step);
@@ -250,6 +255,7 @@ static inline void finish_part(float16 acc[MR][KV], int count, int lanes, __glob
         for (int v = 0; v < KV; v++) {
             const int left = lanes - 16 * v;
             float16 value = tile[j * KV + v];
+            if (e.more) value += load_lanes(left, out + 16 * v);
             if (e.bias) value += load_lanes(left, e.bias + 16 * v);
             if (e.residual)
                 value += load_lanes(left, e.residual + (size_t)place.at * step + 16 * v);
@@ -259,54 +265,37 @@ static inline void finish_part(float16 acc[MR][KV], int count, int lanes, __glob
     }
 }
 
-/* The sums so far, or zeros. */
-static inline void start_part(float16 acc[MR][KV], int count, int lanes,
-                              __global const float *dest, int step, struct place place, int P,
-                              int Q, int H, int W, int U, int V) {
-    float16 tile[MR * KV];
-    for (int j = 0; j < MR; j++) {
-        for (int v = 0; v < KV; v++)
-            tile[j * KV + v] = j < count ? load_lanes(lanes - 16 * v,
-                                                      dest + (size_t)place.at * step + 16 * v)
-                                         : (float16)(0.0f);
-        place = next_place(place, P, Q, H, W, U, V);
-    }
+/* One tile: rows of channels source channels times one block. */
+static inline void tile(__local const float *rows, __global const float *weights, int channels,
+                        int count, int lanes, __global float *dest, int step, struct place place,
+                        int P, int Q, int H, int W, int U, int V, struct epilogue e,
+                        __global const float *next, size_t next_step) {
+    const bool whole = count == MR && lanes >= KB && U == 1 && V == 1;
+    __global float *out = dest + (size_t)place.at * step;
+    float16 acc[MR][KV];
 #pragma unroll
     for (int j = 0; j < MR; j++)
 #pragma unroll
-        for (int v = 0; v < KV; v++) acc[j][v] = tile[j * KV + v];
-}
-
-/* One tile: rows of channels source channels times one block, added to what earlier channels gave (more: there were some). */
-static inline void tile(__local const float *rows, __global const float *weights, int channels,
-                        int count, int lanes, __global float *dest, int step, struct place place,
-                        int P, int Q, int H, int W, int U, int V, bool more, struct epilogue e,
-                        __global const float *next, size_t next_step) {
-    float16 acc[MR][KV];
-    const bool whole = count == MR && lanes >= KB && U == 1 && V == 1;
-    if (more && whole) {
-#pragma unroll
+        for (int v = 0; v < KV; v++) acc[j][v] = (float16)(0.0f);
+    if (whole && (e.more || !e.stream))
         for (int j = 0; j < MR; j++)
-#pragma unroll
-            for (int v = 0; v < KV; v++)
-                acc[j][v] = vload16(v, dest + (size_t)(place.at + j) * step);
-    } else if (more) {
-        start_part(acc, count, lanes, dest, step, place, P, Q, H, W, U, V);
-    } else {
-#pragma unroll
-        for (int j = 0; j < MR; j++)
-#pragma unroll
-            for (int v = 0; v < KV; v++) acc[j][v] = (float16)(0.0f);
-    }
+            for (int v = 0; v < KV; v++) fetch_to_write(out + (size_t)j * step + 16 * v);
     multiply(acc, rows, weights, channels, next, next_step);
     if (whole && !e.residual && e.act <= ACT_RELU)
-        finish_whole(acc, dest + (size_t)place.at * step, step, e);
+        finish_whole(acc, out, step, e);
     else
         finish_part(acc, count, lanes, dest, step, place, P, Q, H, W, U, V, e);
 }
 
+/* Asks for the share that tile i has of lines lines, where i counts pixels up to count. */
+static inline void fetch_share(__global const float *from, int lines, int i, int count) {
+    if (!from) return;
+    const int share = lines * MR / count + 1, first = i / MR * share;
+    for (int line = first; line < min(lines, first + share); line++) fetch_line(from + 16 * line);
+}
+
 /* The loop nest. Sizes: S source and D destination channels of a group. Source pixels are i / su rows and i / sv columns apart,
-   destination pixels likewise: one of both is dense (grid P x Q, stride 1). first, count: pixels; block_from, block_to: blocks. */
+   destination pixels likewise: one of both is dense (grid P x Q, stride 1). */
 static inline void product(__global const float *source, __global const float *weights,
                            __global float *dest, int first, int count, int block_from,
                            int block_to, int S, int D, int source_step, int dest_step, int P,
@@ -327,7 +316,12 @@ static inline void product(__global const float *source, __global const float *w
             const int d = block * KB;
             struct epilogue part = {last && e.bias ? e.bias + d : 0,
                                     last && e.residual ? e.residual + d : 0,
-                                    last ? e.act : ACT_NONE, e.alpha, last && e.stream};
+                                    last ? e.act : ACT_NONE, e.alpha, c > 0,
+                                    last && e.stream};
+            __global const float *later = /* the weights that come after these */
+                block + 1 < block_to ? weights + ((size_t)(block + 1) * S + c) * KB
+                : last               ? 0
+                                     : weights + ((size_t)block_from * S + c + CB) * KB;
             for (int i = 0; i < count; i += MR) {
                 const struct place ahead =
                     place_of(last ? first + count + i : first + i, P, Q, SH, SW, SU, SV);
@@ -335,10 +329,11 @@ static inline void product(__global const float *source, __global const float *w
                     block > block_from ? 0
                                        : source + (size_t)ahead.at * source_step +
                                              (last ? 0 : c + CB);
+                fetch_share(later, channels * KV, i, count);
                 tile(rows + i * ROW, weights + ((size_t)block * S + c) * KB, channels,
                      min(MR, count - i), D - d, dest + d, dest_step,
-                     place_of(first + i, P, Q, DH, DW, DU, DV), P, Q, DH, DW, DU, DV, c > 0,
-                     part, next, (size_t)SV * source_step);
+                     place_of(first + i, P, Q, DH, DW, DU, DV), P, Q, DH, DW, DU, DV, part,
+                      next, (size_t)SV * source_step);
             }
         }
     }
@@ -354,7 +349,7 @@ conv_gemm1x1_fwd(__global const float *restrict x, __global const float *restric
     const int group = (int)get_global_id(1) / parts, part = (int)get_global_id(1) % parts;
     const int first = (int)get_global_id(0) * tiles * MR;
     struct epilogue e = {bias ? bias + group * Kg : 0, residual ? residual + group * Kg : 0, act,
-                         alpha, stream && Kg % 16 == 0 && ((size_t)y & 63) == 0};
+                         alpha, false, stream && Kg % 16 == 0 && ((size_t)y & 63) == 0};
     product(x + group * Cg, packed + (size_t)group * blocks * Cg * KB, y + group * Kg, first,
             min(tiles * MR, pixels - first), blocks * part / parts, blocks * (part + 1) / parts,
             Cg, Kg, C, K, P, Q, H, W, U, V, P, Q, 1, 1, e, rows);
@@ -384,7 +379,7 @@ conv_gemm1x1_bwd_data(__global const float *restrict dy, __global const float *r
     const int first = (int)get_global_id(0) * tiles * MR;
     const int count = min(tiles * MR, pixels - first);
     const int from = blocks * part / parts, to = blocks * (part + 1) / parts;
-    struct epilogue e = {0, 0, ACT_NONE, 0.0f,
+    struct epilogue e = {0, 0, ACT_NONE, 0.0f, false,
                          stream && Cg % 16 == 0 && ((size_t)dx & 63) == 0};
     product(dy + group * Kg, packed + (size_t)group * blocks * Kg * KB, dx + group * Cg, first,
             count, from, to, Kg, Cg, K, C, P, Q, P, Q, 1, 1, H, W, U, V, e, rows);
@@ -417,20 +412,13 @@ static inline void weights_tile(__local const float *x, __local const float *dy,
                                 __global float *sums, int K, int rows, int lanes, bool more) {
     const bool whole = rows >= CT && lanes >= KB;
     float16 acc[CT][KV];
-    if (more && whole) {
 #pragma unroll
+    for (int c = 0; c < CT; c++)
+#pragma unroll
+        for (int v = 0; v < KV; v++) acc[c][v] = (float16)(0.0f);
+    if (whole)
         for (int c = 0; c < CT; c++)
-#pragma unroll
-            for (int v = 0; v < KV; v++) acc[c][v] = vload16(v, sums + (size_t)c * K);
-    } else {
-#pragma unroll
-        for (int c = 0; c < CT; c++)
-#pragma unroll
-            for (int v = 0; v < KV; v++)
-                acc[c][v] = more && c < rows
-                                ? load_lanes(lanes - 16 * v, sums + (size_t)c * K + 16 * v)
-                                : (float16)(0.0f);
-    }
+            for (int v = 0; v < KV; v++) fetch_to_write(sums + (size_t)c * K + 16 * v);
     for (int i = 0; i < count; i++) {
         float16 g[KV];
 #pragma unroll
@@ -446,7 +434,10 @@ static inline void weights_tile(__local const float *x, __local const float *dy,
 #pragma unroll
         for (int c = 0; c < CT; c++)
 #pragma unroll
-            for (int v = 0; v < KV; v++) store_global(acc[c][v], v, sums + (size_t)c * K);
+            for (int v = 0; v < KV; v++) {
+                if (more) acc[c][v] += vload16(v, sums + (size_t)c * K);
+                store_global(acc[c][v], v, sums + (size_t)c * K);
+            }
         return;
     }
     float16 part[CT * KV];
@@ -455,12 +446,15 @@ static inline void weights_tile(__local const float *x, __local const float *dy,
 #pragma unroll
         for (int v = 0; v < KV; v++) part[c * KV + v] = acc[c][v];
     for (int c = 0; c < min(CT, rows); c++)
-        for (int v = 0; v < KV; v++)
-            store_lanes(part[c * KV + v], lanes - 16 * v, sums + (size_t)c * K + 16 * v);
+        for (int v = 0; v < KV; v++) {
+            __global float *sum = sums + (size_t)c * K + 16 * v;
+            if (more) part[c * KV + v] += load_lanes(lanes - 16 * v, sum);
+            store_lanes(part[c * KV + v], lanes - 16 * v, sum);
+        }
 }
 
 /* Global size: (chunks, groups x c_parts x k_parts). c_part, k_part: channels of a part, multiples of CT and 16 KV; panels:
-   local memory for the panels of band pixels of both, 16 floats longer each. */
+   local memory for the panels of band pixels of both, those of x longer by a vector and in whole ones. */
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_gemm1x1_bwd_weights(__global const float *restrict x, __global const float *restrict dy,
                          __global float *restrict sums, int pixels, int H, int W, int C, int P,
@@ -472,7 +466,7 @@ conv_gemm1x1_bwd_weights(__global const float *restrict x, __global const float 
     const int c_first = part / k_parts % c_parts * c_part, k_first = part % k_parts * k_part;
     const int c_count = min(c_part, Cg - c_first), k_count = min(k_part, Kg - k_first);
     const int x_at = group * Cg + c_first, dy_at = group * Kg + k_first;
-    const int x_panel = band * CT + 16, dy_panel = band * KB + 16;
+    const int x_panel = (band * CT + 31) / 16 * 16, dy_panel = band * KB;
     const int from = (int)get_global_id(0) * chunk, to = min(from + chunk, pixels);
     __local float *dy_panels = panels + c_part / CT * x_panel;
     __global float *out = sums + ((size_t)get_global_id(0) * Cg + c_first) * K + dy_at;

@@ -12,20 +12,20 @@ enum { LANES = 16 }; /* of a float16 */
 #define IN_ROWS    (CONV_IN_FWD | CONV_IN_BWD_DATA)
 #define IN_WEIGHTS CONV_IN_BWD_WEIGHTS
 static const struct conv_param params[PARAM_COUNT] = {
-    [MR] = {"mr", IN_ROWS, 8, {1, 3, 6, 8, 9, 12, 14, 28}},
+    [MR] = {"mr", IN_ROWS, 6, {1, 3, 6, 9, 14, 28}},
     [KV] = {"kv", CONV_IN_ALL, 4, {1, 2, 3, 4}},
     [CB] = {"cb", IN_ROWS, 4, {64, 128, 256, 512}},
     /* Tiles of pixels that a work-item does, and parts that share the destination's channels. */
-    [TILES] = {"tiles", IN_ROWS, 4, {1, 4, 8, 28}},
+    [TILES] = {"tiles", IN_ROWS, 4, {1, 4, 28, 66}},
     [PARTS] = {"parts", IN_ROWS, 3, {1, 2, 8}},
     /* Whether results bypass the caches. */
     [STREAM] = {"stream", IN_ROWS, 2, {0, 1}},
-    [CT] = {"ct", IN_WEIGHTS, 7, {1, 3, 6, 8, 9, 13, 14}},
+    [CT] = {"ct", IN_WEIGHTS, 6, {1, 3, 6, 9, 13, 14}},
     /* Pixels of a chunk and of a band; at most this many channels of a part. */
-    [CHUNK] = {"chunk", IN_WEIGHTS, 4, {512, 1024, 2048, 8192}},
-    [BAND] = {"band", IN_WEIGHTS, 3, {64, 128, 256}},
+    [CHUNK] = {"chunk", IN_WEIGHTS, 3, {512, 2048, 8192}},
+    [BAND] = {"band", IN_WEIGHTS, 2, {128, 256}},
     [CPART] = {"cpart", IN_WEIGHTS, 3, {128, 256, 512}},
-    [KPART] = {"kpart", IN_WEIGHTS, 3, {128, 256, 512}},
+    [KPART] = {"kpart", IN_WEIGHTS, 2, {256, 512}},
 };
 
 struct gemm {
@@ -80,7 +80,8 @@ static int chunk_pixels(const struct conv_problem *p, const struct conv_config *
     return at_most(config->value[CHUNK], pixels(p));
 }
 static int band_pixels(const struct conv_problem *p, const struct conv_config *config) {
-    return at_most(config->value[BAND], chunk_pixels(p, config));
+    int chunk = chunk_pixels(p, config);
+    return ceil_div(chunk, ceil_div(chunk, config->value[BAND]));
 }
 static int chunks(const struct conv_problem *p, const struct conv_config *config) {
     return ceil_div(pixels(p), chunk_pixels(p, config));
@@ -101,10 +102,10 @@ static int k_part(const struct conv_problem *p, const struct conv_config *config
 static size_t local_bytes(const struct conv_problem *p, const struct conv_config *config) {
     const int *v = config->value;
     if (is_rows(p)) return (size_t)v[TILES] * (size_t)v[MR] * (size_t)(v[CB] + 16) * sizeof(float);
-    int band = band_pixels(p, config), x_channels = c_part(p, config), tile = v[KV] * LANES;
+    int band = band_pixels(p, config), x_channels = c_part(p, config);
     int dy_channels = k_part(p, config);
-    int floats =
-        x_channels / v[CT] * (band * v[CT] + LANES) + dy_channels / tile * (band * tile + LANES);
+    int x_panel = (ceil_div(band * v[CT], LANES) + 1) * LANES;
+    int floats = x_channels / v[CT] * x_panel + dy_channels * band;
     return (size_t)floats * sizeof(float);
 }
 
@@ -145,12 +146,17 @@ static bool tile_fits(const struct conv_problem *p, const tess_device_info *devi
     return vectors == 1 ? few && 3 * needed > all : 4 * needed > 3 * all;
 }
 
-/* A block that is a whole vector too wide computes zeros. */
+static int padded(int channels, int vectors) {
+    return ceil_div(channels, LANES * vectors) * LANES * vectors;
+}
+/* What lies beyond the last channel is computed too: few zeros, compared with the best width. */
 static bool block_fits(const struct conv_problem *p, const tess_device_info *device,
                        const struct conv_config *config) {
     (void)device;
-    int kv = config->value[KV];
-    return kv == 1 || (kv - 1) * LANES < dest_channels(p);
+    int kv = config->value[KV], channels = dest_channels(p), best = padded(channels, 2);
+    for (int i = 3; i <= 4; i++)
+        best = at_most(best, padded(channels, i));
+    return kv == 1 || ((kv - 1) * LANES < channels && 10 * padded(channels, kv) <= 11 * best);
 }
 static bool row_tile_fits(const struct conv_problem *p, const tess_device_info *device,
                           const struct conv_config *config) {
@@ -179,12 +185,35 @@ static bool parts_fit(const struct conv_problem *p, const tess_device_info *devi
            groups_of_tiles(p, config) <= 32 * (int)device->compute_units;
 }
 
+/* Limits that do not limit anything would give one plan several names. */
+static bool chunk_fits(const struct conv_problem *p, const tess_device_info *device,
+                       const struct conv_config *config) {
+    (void)device;
+    int chunk = config->value[CHUNK];
+    return is_rows(p) || chunk == params[CHUNK].values[0] || chunk / 4 < pixels(p);
+}
+static bool c_part_fits(const struct conv_problem *p, const tess_device_info *device,
+                        const struct conv_config *config) {
+    (void)device;
+    int part = config->value[CPART];
+    return is_rows(p) || part == params[CPART].values[0] || part / 2 < p->cg;
+}
+static bool k_part_fits(const struct conv_problem *p, const tess_device_info *device,
+                        const struct conv_config *config) {
+    (void)device;
+    int part = config->value[KPART];
+    return is_rows(p) || part == params[KPART].values[0] || part / 2 < p->kg;
+}
+
 static const struct conv_constraint constraints[] = {
     {1u << KV, block_fits},
     {1u << MR | 1u << KV, row_tile_fits},
     {1u << KV | 1u << CT, weight_tile_fits},
     {1u << CB, rows_fit},
     {1u << MR | 1u << KV | 1u << TILES | 1u << PARTS, parts_fit},
+    {1u << CHUNK, chunk_fits},
+    {1u << CPART, c_part_fits},
+    {1u << KPART, k_part_fits},
     {0, NULL},
 };
 
@@ -203,7 +232,7 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
    lie between two multiply-adds on the same sum. */
 static double body_cycles(const tess_device_info *device, int scalars, int vectors) {
     int parts = register_parts(device);
-    double cycles = 0.5 * scalars * vectors * parts + 0.125 * (scalars + vectors * parts);
+    double cycles = 0.5 * scalars * vectors * parts + 0.25 * scalars + 0.125 * vectors * parts;
     return cycles < 4 ? 4 : cycles;
 }
 
@@ -225,10 +254,12 @@ static double predict_rows(const struct conv_problem *p, const tess_device_info 
     double last = (dest_bytes > 4e6) == (v[STREAM] == 1) ? 3 : 6;
     double sums = v[MR] * v[KV] * parts * (2.0 * (ceil_div(source, v[CB]) - 1) + last);
     double tile = source * body_cycles(device, v[MR], v[KV]) + sums + 30;
+    /* Many rows share the second-level cache with the weights. */
+    if (local_bytes(p, config) > 200000) tile *= 1.08;
     double copy = 0.15 * rows * source;
     /* Weights that do not stay in the second-level cache come from further away for each work-item. */
     double part_bytes = 4.0 * source * part_blocks * LANES * v[KV];
-    double reload = part_bytes > 1e6 ? part_bytes / 16 : part_bytes / 64;
+    double reload = part_bytes > 1.5e6 ? part_bytes / 16 : part_bytes / 64;
     return spread(tile * (rows / v[MR]) * part_blocks + copy + reload + 200,
                   (double)groups_of_tiles(p, config) * v[PARTS] * p->d.groups, device);
 }
