@@ -7,39 +7,54 @@
    Activations NHWC, weights RSCK. One work-item is a work-group: it owns vector registers, not lanes.
 
    Forward and backward-data are one loop nest: a work-item makes one row of the destination for one block of
-   KV float16 of its channels, WT pixels at a time, all of them in registers:
+   KV float16 of its channels, WT pixels at a time, all of them in registers. On narrow images the tile is the same pixels of NT
+   images, so that enough multiply-adds share a load of weights.
 
         source row, pixels j         packed weights, one row a source channel
         +---+---+---+---+            +----------------+----------------+
         | 0 | 1 |...|WT |  channel c |  16 channels   |  16 channels   |   KV vectors
         +---+---+---+---+            +----------------+----------------+
-          scalar, broadcast    x       vector loads                        += acc[WT][KV]
+          scalar, broadcast    x       vector loads                        += acc[NT WT][KV]
 
    In backward-data the pixels of a tile are v apart, so that all of them meet the same taps s.
-   Packed weights: [group][block][R][S][source channel][16 KV], zero beyond the last channel. A tile whose taps reach
-   into the padding reads a zero-padded copy of its part of the row in local memory, so edges need no narrower code;
-   the last tile of a row starts earlier where it would overhang.
+   Packed weights: [group][block][R][S][source channel][16 KV], zero beyond the last channel. The last tile of a row starts
+   earlier where it would overhang. A tap that reaches into the padding with up to EDGE pixels of the tile, on one side, has
+   a loop of its own for the others: padding costs no arithmetic. Beyond that, pixel after pixel.
 
-   Backward-weights: a work-item makes all of dw for KV float16 of output channels, summed over a chunk of the (n, p)
-   rows: tiles of ST taps x CT input channels in registers, band after band of rows. The chunks' sums,
-   [chunk][group][block][R][S][C/g][16 KV], are added in order by conv_direct_reduce.
+   Backward-weights: a work-item makes some tiles of dw, ST taps of a row x CT input channels x KV float16 of output
+   channels in registers, summed over a chunk of the (n, p) rows, band after band of rows. If there is one chunk, the sums
+   are dw. Otherwise they are [chunk][group][block][R][S][C/g][16 KV], added in order by conv_direct_reduce.
 
    parameter  meaning                                             unit             legal
-   WT         destination pixels of a tile                        pixels           1 .. 28
+   PASS       forward, backward-data or backward-weights          -                0, 1, 2
+   WT         destination pixels of a tile (PASS 0, 1)            pixels           1 .. 28
+   NT         images of a tile, divides N (PASS 0, 1)             images           1 .. 4
    KV         vectors of destination channels                     16 channels      1 .. 4
-   CT         input channels of a weight tile (bwd_weights)       channels         1 .. 16
-   ST         taps of a row that share a load (bwd_weights)       taps             1 .. 8
-   ORDER      work-items next to each other differ in             -                0 channel block, 1 row
-   FIX_*      dimensions compiled in (all or none)                -                as the problem's                */
+   EDGE       pixels of a tile that may lie in the padding        pixels           0 .. 2
+   STEP       from pixel to pixel of the source (PASS 0, 1)       floats           as the problem's; 0: run-time argument
+   CT         input channels of a tile (PASS 2)                   channels         1 .. 28
+   ST         taps of a row in a tile (PASS 2), divides S         taps             1 .. 7                          */
 
 #include "common.clh"
 #include "activation.clh"
 
+#ifndef PASS
+#define PASS 0
+#endif
 #ifndef WT
 #define WT 7
 #endif
+#ifndef NT
+#define NT 1
+#endif
 #ifndef KV
 #define KV 1
+#endif
+#ifndef EDGE
+#define EDGE 0
+#endif
+#ifndef STEP
+#define STEP 0
 #endif
 #ifndef CT
 #define CT 1
@@ -47,20 +62,28 @@
 #ifndef ST
 #define ST 1
 #endif
-#ifndef ORDER
-#define ORDER 0
-#endif
-#if WT < 1 || WT > 28 || KV < 1 || KV > 4 || CT < 1 || CT > 16 || ST < 1 || ST > 8
+#if WT < 1 || WT > 28 || NT < 1 || NT > 4 || KV < 1 || KV > 4 || CT < 1 || CT > 28 || ST < 1 || ST > 7
 #error "conv_direct: tile out of range"
+#endif
+#if PASS < 0 || PASS > 2 || EDGE < 0 || EDGE > 2 || STEP < 0
+#error "conv_direct: PASS, EDGE or STEP out of range"
 #endif
 
 #define KB (16 * KV) /* channels of a block */
 
-#ifdef FIX_C
-#define DIM(name) FIX_##name
+/* On x86 LLVM knows nothing of the pointer's value from here on. So it does not make an index of a pointer that moves (a
+   multiply-add that reads memory through an index is two micro-operations, without one it is one), and it loads anew what it
+   loaded before. */
+#if defined(POCL_DEVICE_ADDRESS_BITS) && defined(__x86_64__)
+#define OPAQUE(pointer) __asm__("" : "+r"(pointer))
 #else
-#define DIM(name) arg_##name
+#define OPAQUE(pointer)
 #endif
+
+/* Which operands multiply-adds read from memory themselves, so that the loads cost no instructions of their own: with two
+   vectors, every second pixel; the last of four vectors, for which no register is left. */
+#define EMBEDDED(j) (KV == 2 && (j) % 2 == 0)
+#define LAST_FROM_MEMORY(count) ((count) * KV + KV + 1 > 32)
 
 /* The first count lanes of v to p; count may be 0 or less. */
 static inline void store_lanes(float16 v, int count, __global float *p) {
@@ -92,9 +115,11 @@ static inline float16 load_lanes(int count, __global const float *p) {
     return vload16(0, lane);
 }
 
+#if PASS != 2
 /* ---------------------------------------------------------------- packing */
 
 /* One work-item a vector of 16 destination channels. fwd: source channels c, destination k; bwd_data: the reverse. */
+#if PASS == 0
 __kernel void conv_direct_pack_fwd(__global const float *restrict w, __global float *restrict packed,
                                    int groups, int rs, int cg, int kg, int vectors) {
     const int i = (int)get_global_id(0);
@@ -109,6 +134,8 @@ __kernel void conv_direct_pack_fwd(__global const float *restrict w, __global fl
     vstore16(load_lanes(kg - k, w + ((size_t)tap * cg + c) * (groups * kg) + group * kg + k), i,
              packed);
 }
+
+#else
 
 __kernel void conv_direct_pack_bwd_data(__global const float *restrict w,
                                         __global float *restrict packed, int groups, int rs, int cg,
@@ -128,96 +155,149 @@ __kernel void conv_direct_pack_bwd_data(__global const float *restrict w,
     }
     vstore16(vload16(0, value), i, packed);
 }
+#endif
 
 /* ---------------------------------------------------------------- forward and backward-data */
 
-/* acc += source pixels (step floats apart) x weights, over all source channels of the group. For a row of the image and
-   for the scratch copy of one. No restrict: Oclgrind does not know what clang makes of it when it inlines. */
-#define DEFINE_ACCUMULATE(name, SPACE)                                                             \
-    static inline void name(float16 acc[WT][KV], SPACE const float *source, int step,              \
-                            __global const float *weights, int channels) {                         \
-        for (int c = 0; c < channels; c++) {                                                       \
+/* acc += source pixels (step floats apart, images image floats apart) x weights, over channels source channels, for the
+   pixels FIRST .. LAST - 1 of the tile. No restrict: Oclgrind does not know what clang makes of it when it inlines. */
+#define DEFINE_ACCUMULATE(name, FIRST, LAST)                                                       \
+    static inline void name(float16 acc[NT * WT][KV], __global const float *source, int step,      \
+                            int image, __global const float *weights, int channels) {              \
+        __global const float *from[NT], *end = source + channels;                                  \
+        _Pragma("unroll") for (int i = 0; i < NT; i++) from[i] = source + i * image;               \
+        while (from[0] != end) {                                                                   \
             float16 w[KV];                                                                         \
-            _Pragma("unroll") for (int v = 0; v < KV; v++)                                         \
-                w[v] = vload16(v, weights + (size_t)c * KB);                                       \
-            _Pragma("unroll") for (int j = 0; j < WT; j++) {                                       \
-                const float16 x = (float16)(source[j * step + c]);                                 \
-                _Pragma("unroll") for (int v = 0; v < KV; v++)                                     \
+            _Pragma("unroll") for (int v = 0; v < KV; v++) w[v] = vload16(v, weights);             \
+            _Pragma("unroll") for (int j = 0; j < NT * WT; j++) {                                  \
+                if (j % WT < (FIRST) || j % WT >= (LAST)) continue;                                \
+                float16 x = (float16)(from[j / WT][j % WT * step]);                                \
+                _Pragma("unroll") for (int v = 0; v < KV; v++) {                                   \
+                    if (v > 0 && EMBEDDED(j)) {                                                    \
+                        OPAQUE(from[j / WT]);                                                      \
+                        x = (float16)(from[j / WT][j % WT * step]);                                \
+                    }                                                                              \
+                    if (v == KV - 1 && LAST_FROM_MEMORY(NT * WT)) {                                         \
+                        OPAQUE(weights);                                                           \
+                        w[v] = vload16(v, weights);                                                \
+                    }                                                                              \
                     acc[j][v] = FMA(x, w[v], acc[j][v]);                                           \
+                }                                                                                  \
+            }                                                                                      \
+            weights += KB;                                                                         \
+            _Pragma("unroll") for (int i = 0; i < NT; i++) {                                       \
+                from[i]++;                                                                         \
+                OPAQUE(from[i]);                                                                   \
             }                                                                                      \
         }                                                                                          \
     }
-DEFINE_ACCUMULATE(accumulate_image, __global)
-DEFINE_ACCUMULATE(accumulate_scratch, __local)
+DEFINE_ACCUMULATE(accumulate_all, 0, WT)
+#if EDGE >= 1 && WT > 1
+DEFINE_ACCUMULATE(accumulate_after_1, 1, WT)
+DEFINE_ACCUMULATE(accumulate_before_1, 0, WT - 1)
+#endif
+#if EDGE >= 2 && WT > 2
+DEFINE_ACCUMULATE(accumulate_after_2, 2, WT)
+DEFINE_ACCUMULATE(accumulate_before_2, 0, WT - 2)
+#endif
 
-static inline int floor_div(int a, int b) {
-    return a >= 0 ? a / b : -((b - 1 - a) / b);
+/* The pixels first .. last - 1, whatever they are. */
+static inline void accumulate_some(float16 acc[NT * WT][KV], __global const float *source, int step,
+                                   int image, __global const float *weights, int channels,
+                                   int first, int last) {
+#pragma unroll
+    for (int j = 0; j < NT * WT; j++)
+        if (j % WT >= first && j % WT < last)
+            for (int c = 0; c < channels; c++) {
+                const float16 x = (float16)(source[j / WT * image + j % WT * step + c]);
+#pragma unroll
+                for (int v = 0; v < KV; v++)
+                    acc[j][v] = FMA(x, vload16(v, weights + (size_t)c * KB), acc[j][v]);
+            }
 }
 
-static inline void fill_zeros(__local float *to, int count) {
-    for (int i = 0; i < count; i++) to[i] = 0.0f;
+/* Some channels of what a tile reads: rows of width pixels, pixel floats apart, in NT images, image floats apart. */
+struct source {
+    int width, pixel, image, channels;
+};
+
+/* One tap: pixel j of the tile reads column col + j col_step of the row. */
+static inline void accumulate_tap(float16 acc[NT * WT][KV], __global const float *row,
+                                  const struct source src, int channels, int col, int col_step,
+                                  __global const float *weights) {
+    const int step = STEP ? STEP : col_step * src.pixel;
+    const int end = col + (WT - 1) * col_step - src.width;
+    const int before = col < 0 ? (col_step - 1 - col) / col_step : 0;
+    const int after = end >= 0 ? end / col_step + 1 : 0;
+    __global const float *from = row + col * src.pixel;
+    if (before == 0 && after == 0)
+        accumulate_all(acc, from, step, src.image, weights, channels);
+#if EDGE >= 1 && WT > 1
+    else if (before == 1 && after == 0)
+        accumulate_after_1(acc, from, step, src.image, weights, channels);
+    else if (before == 0 && after == 1)
+        accumulate_before_1(acc, from, step, src.image, weights, channels);
+#endif
+#if EDGE >= 2 && WT > 2
+    else if (before == 2 && after == 0)
+        accumulate_after_2(acc, from, step, src.image, weights, channels);
+    else if (before == 0 && after == 2)
+        accumulate_before_2(acc, from, step, src.image, weights, channels);
+#endif
+    else
+        accumulate_some(acc, from, step, src.image, weights, channels, before, WT - after);
 }
 
-static inline void copy_floats(__local float *to, __global const float *from, int count) {
-    int i = 0;
-    for (; i + 8 <= count; i += 8) vstore8(vload8(0, from + i), 0, to + i);
-    for (; i < count; i++) to[i] = from[i];
+/* All taps s of one source row for one tile: tap s reads the pixels (col0 + s col_tap) / col_div, + col_step, + 2 col_step, ...
+   (backward-data: only exact quotients exist). Taps are tap floats of weights apart. */
+static inline void accumulate_row(float16 acc[NT * WT][KV], __global const float *row,
+                                  const struct source src, int col_step, int col0, int col_tap,
+                                  int col_div, __global const float *weights, int taps, int tap) {
+    /* Taps whose pixels and weights follow each other, all of them inside: one long loop. */
+    const bool inside = col0 >= 0 && col0 + (WT - 1) * col_step + taps <= src.width;
+    const bool run = col_tap == 1 && col_div == 1 && src.pixel == src.channels && inside;
+    const int channels = run ? src.channels * taps : src.channels;
+    for (int s = 0; s < (run ? 1 : taps); s++) {
+        const int at = col0 + s * col_tap;
+        if (at % col_div == 0)
+            accumulate_tap(acc, row, src, channels, at / col_div, col_step,
+                           weights + (size_t)s * tap);
+    }
 }
 
-/* Pixels first .. first + count - 1 of a row, zero outside the image, to scratch, pixel after pixel. */
-static inline void copy_padded(__local float *scratch, __global const float *row, int first,
-                               int count, int width, int pixel, int channels) {
-    const int from = min(max(-first, 0), count), to = max(min(width - first, count), from);
-    fill_zeros(scratch, from * channels);
-    fill_zeros(scratch + to * channels, (count - to) * channels);
-    if (pixel == channels) {
-        copy_floats(scratch + from * channels, row + (first + from) * channels,
-                    (to - from) * channels);
+static inline void clear_tile(float16 acc[NT * WT][KV]) {
+#pragma unroll
+    for (int j = 0; j < NT * WT; j++)
+#pragma unroll
+        for (int v = 0; v < KV; v++) acc[j][v] = (float16)(0.0f);
+}
+
+/* out = act(acc + bias + residual) for WT pixels, step floats apart, of NT images; lanes channels exist. bias and residual may be 0.
+   Beyond whole blocks without activation not unrolled, from a copy: the code stays short, and acc stays in registers until here. */
+static inline void finish_tile(float16 acc[NT * WT][KV], __global float *out, int step, int image,
+                               int lanes, __global const float *bias,
+                               __global const float *residual, int act, float alpha) {
+    if (lanes >= KB && !residual && act == ACT_NONE) {
+#pragma unroll
+        for (int v = 0; v < KV; v++) {
+            const float16 b = bias ? vload16(v, bias) : (float16)(0.0f);
+#pragma unroll
+            for (int j = 0; j < NT * WT; j++)
+                vstore16(acc[j][v] + b, v,
+                         out + (size_t)(j / WT) * image + (size_t)(j % WT) * step);
+        }
         return;
     }
-    for (int i = from; i < to; i++)
-        copy_floats(scratch + i * channels, row + (first + i) * pixel, channels);
-}
-
-/* All taps s of one source row for one tile: tap s reads the pixels (col0 + s col_tap) / col_div, + step, + 2 step, ...
-   (backward-data: only exact quotients exist). A tile that reaches beyond the image goes through scratch. */
-static inline void accumulate_row(float16 acc[WT][KV], __global const float *row, int width,
-                                  int pixel, int step, int col0, int col_tap, int col_div,
-                                  __global const float *weights, int taps, int channels,
-                                  __local float *scratch) {
-    const int reach = (taps - 1) * col_tap;
-    const int first = floor_div(col0 + min(reach, 0), col_div);
-    const int last = floor_div(col0 + max(reach, 0), col_div) + (WT - 1) * step;
-    const bool inside = first >= 0 && last < width;
-    if (!inside) copy_padded(scratch, row, first, last - first + 1, width, pixel, channels);
-    for (int s = 0; s < taps; s++) {
-        const int at = col0 + s * col_tap;
-        if (at % col_div != 0) continue;
-        const int col = at / col_div;
-        __global const float *w = weights + (size_t)s * channels * KB;
-        if (inside)
-            accumulate_image(acc, row + col * pixel, step * pixel, w, channels);
-        else
-            accumulate_scratch(acc, scratch + (col - first) * channels, step * channels, w,
-                               channels);
-    }
-}
-
-/* out = act(acc + bias + residual) for WT pixels, step floats apart, of which lanes channels exist. bias and residual may be 0.
-   Not unrolled, from a copy: the code stays short, and acc stays in registers until here. */
-static inline void finish_tile(float16 acc[WT][KV], __global float *out, int step, int lanes,
-                               __global const float *bias, __global const float *residual, int act,
-                               float alpha) {
-    float16 tile[WT * KV];
+    float16 tile[NT * WT * KV];
 #pragma unroll
-    for (int j = 0; j < WT; j++)
+    for (int j = 0; j < NT * WT; j++)
 #pragma unroll
         for (int v = 0; v < KV; v++) tile[j * KV + v] = acc[j][v];
     for (int v = 0; v < KV; v++) {
         const int count = lanes - 16 * v;
         const float16 b = bias ? load_lanes(count, bias + 16 * v) : (float16)(0.0f);
-        for (int j = 0; j < WT; j++) {
-            const size_t at = (size_t)j * step + 16 * v;
+        for (int j = 0; j < NT * WT; j++) {
+            const size_t at = (size_t)(j / WT) * image + (size_t)(j % WT) * step + 16 * v;
             float16 value = tile[j * KV + v] + b;
             if (residual) value += load_lanes(count, residual + at);
             store_lanes(activate16(value, act, alpha), count, out + at);
@@ -225,201 +305,236 @@ static inline void finish_tile(float16 acc[WT][KV], __global float *out, int ste
     }
 }
 
+#if PASS == 0
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_direct_fwd(__global const float *restrict x, __global const float *restrict packed,
                 __global const float *bias, __global const float *residual,
-                __global float *restrict y, int arg_H, int arg_W, int arg_C, int arg_P, int arg_Q,
-                int arg_K, int arg_R, int arg_S, int arg_U, int arg_V, int arg_PT, int arg_PL,
-                int arg_D, int arg_E, int arg_G, int act, float alpha, __local float *scratch) {
-    const int H = DIM(H), W = DIM(W), C = DIM(C), P = DIM(P), Q = DIM(Q), K = DIM(K);
-    const int R = DIM(R), S = DIM(S), Cg = C / DIM(G), Kg = K / DIM(G);
-    const int block = (int)get_global_id(ORDER), row = (int)get_global_id(1 - ORDER);
-    const int blocks = (Kg + KB - 1) / KB;
+                __global float *restrict y, int H, int W, int C, int P, int Q, int K, int R, int S,
+                int U, int V, int PT, int PL, int D, int E, int G, int order, int cb, int act,
+                float alpha) {
+    const int Cg = C / G, Kg = K / G, blocks = (Kg + KB - 1) / KB;
+    const int block = (int)get_global_id(order), row = (int)get_global_id(1 - order);
     const int group = block / blocks, k0 = block % blocks * KB;
-    const int n = row / P, p = row % P;
+    const int n = row / P * NT, p = row % P;
     __global const float *weights = packed + (size_t)block * R * S * Cg * KB;
-    __global const float *image = x + (size_t)n * H * W * C + group * Cg;
+    __global const float *images = x + (size_t)n * H * W * C + group * Cg;
 
     for (int tile = 0; tile < Q; tile += WT) {
         const int q0 = min(tile, Q - WT);
-        float16 acc[WT][KV];
-#pragma unroll
-        for (int j = 0; j < WT; j++)
-#pragma unroll
-            for (int v = 0; v < KV; v++) acc[j][v] = (float16)(0.0f);
-
-        for (int r = 0; r < R; r++) {
-            const int h = p * DIM(U) - DIM(PT) + r * DIM(D);
-            if (h < 0 || h >= H) continue;
-            accumulate_row(acc, image + (size_t)h * W * C, W, C, DIM(V), q0 * DIM(V) - DIM(PL),
-                           DIM(E), 1, weights + (size_t)r * S * Cg * KB, S, Cg, scratch);
+        float16 acc[NT * WT][KV];
+        clear_tile(acc);
+        for (int c = 0; c < Cg; c += cb) {
+            const struct source src = {W, C, H * W * C, min(cb, Cg - c)};
+            for (int r = 0; r < R; r++) {
+                const int h = p * U - PT + r * D;
+                if (h >= 0 && h < H)
+                    accumulate_row(acc, images + (size_t)h * W * C + c, src, V, q0 * V - PL, E, 1,
+                                   weights + ((size_t)r * S * Cg + c) * KB, S, Cg * KB);
+            }
         }
-
         const size_t at = ((size_t)(n * P + p) * Q + q0) * K + group * Kg + k0;
-        finish_tile(acc, y + at, K, Kg - k0, bias ? bias + group * Kg + k0 : 0,
+        finish_tile(acc, y + at, K, P * Q * K, Kg - k0, bias ? bias + group * Kg + k0 : 0,
                     residual ? residual + at : 0, act, alpha);
     }
 }
-
+#else
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_direct_bwd_data(__global const float *restrict dy, __global const float *restrict packed,
-                     __global float *restrict dx, int arg_H, int arg_W, int arg_C, int arg_P,
-                     int arg_Q, int arg_K, int arg_R, int arg_S, int arg_U, int arg_V, int arg_PT,
-                     int arg_PL, int arg_D, int arg_E, int arg_G, __local float *scratch) {
-    const int H = DIM(H), W = DIM(W), C = DIM(C), P = DIM(P), Q = DIM(Q), K = DIM(K);
-    const int R = DIM(R), S = DIM(S), V = DIM(V), Cg = C / DIM(G), Kg = K / DIM(G);
-    const int block = (int)get_global_id(ORDER), row = (int)get_global_id(1 - ORDER);
-    const int blocks = (Cg + KB - 1) / KB;
+                     __global float *restrict dx, int H, int W, int C, int P, int Q, int K, int R,
+                     int S, int U, int V, int PT, int PL, int D, int E, int G, int order, int cb) {
+    const int Cg = C / G, Kg = K / G, blocks = (Cg + KB - 1) / KB;
+    const int block = (int)get_global_id(order), row = (int)get_global_id(1 - order);
     const int group = block / blocks, c0 = block % blocks * KB;
-    const int n = row / H, h = row % H;
+    const int n = row / H * NT, h = row % H;
     __global const float *weights = packed + (size_t)block * R * S * Kg * KB;
-    __global const float *image = dy + (size_t)n * P * Q * K + group * Kg;
+    __global const float *images = dy + (size_t)n * P * Q * K + group * Kg;
 
     for (int phase = 0; phase < min(V, W); phase++) {
         const int count = (W - phase + V - 1) / V; /* pixels phase, phase + V, ... */
         for (int tile = 0; tile < count; tile += WT) {
             const int first = min(tile, count - WT);
-            float16 acc[WT][KV];
-#pragma unroll
-            for (int j = 0; j < WT; j++)
-#pragma unroll
-                for (int v = 0; v < KV; v++) acc[j][v] = (float16)(0.0f);
-
-            for (int r = 0; r < R; r++) {
-                const int t = h + DIM(PT) - r * DIM(D);
-                if (t < 0 || t % DIM(U) != 0 || t / DIM(U) >= P) continue;
-                accumulate_row(acc, image + (size_t)(t / DIM(U)) * Q * K, Q, K, 1,
-                               phase + first * V + DIM(PL), -DIM(E), V,
-                               weights + (size_t)r * S * Kg * KB, S, Kg, scratch);
+            float16 acc[NT * WT][KV];
+            clear_tile(acc);
+            for (int k = 0; k < Kg; k += cb) {
+                const struct source src = {Q, K, P * Q * K, min(cb, Kg - k)};
+                for (int r = 0; r < R; r++) {
+                    const int t = h + PT - r * D;
+                    if (t >= 0 && t % U == 0 && t / U < P)
+                        accumulate_row(acc, images + (size_t)(t / U) * Q * K + k, src, 1,
+                                       phase + first * V + PL, -E, V,
+                                       weights + ((size_t)r * S * Kg + k) * KB, S, Kg * KB);
+                }
             }
             __global float *out = dx + ((size_t)(n * H + h) * W + phase + first * V) * C +
                                   group * Cg + c0;
-            finish_tile(acc, out, V * C, Cg - c0, 0, 0, ACT_NONE, 0.0f);
+            finish_tile(acc, out, V * C, H * W * C, Cg - c0, 0, 0, ACT_NONE, 0.0f);
         }
     }
 }
+#endif
+#endif
 
+#if PASS == 2
 /* ---------------------------------------------------------------- backward-weights */
 
-/* Pixels q of [from, to) of one output row, all ST taps inside the image. */
-static inline void weights_inside(float16 acc[ST][CT][KV], __global const float *x,
-                                  __global const float *dy, int from, int to, int x_step,
-                                  int tap_step, int K) {
-    for (int q = from; q < to; q++) {
-        float16 g[KV];
+/* acc += x[c] dy[k] for one pixel and tap. */
+static inline void weights_pixel(float16 acc[CT][KV], __global const float *x, float16 g[KV]) {
 #pragma unroll
-        for (int v = 0; v < KV; v++) g[v] = vload16(v, dy + (size_t)q * K);
+    for (int c = 0; c < CT; c++) {
+        float16 a = (float16)(x[c]);
 #pragma unroll
-        for (int s = 0; s < ST; s++)
-#pragma unroll
-            for (int c = 0; c < CT; c++) {
-                const float16 a = (float16)(x[q * x_step + s * tap_step + c]);
-#pragma unroll
-                for (int v = 0; v < KV; v++) acc[s][c][v] = FMA(a, g[v], acc[s][c][v]);
+        for (int v = 0; v < KV; v++) {
+            if (v > 0 && EMBEDDED(c)) {
+                OPAQUE(x);
+                a = (float16)(x[c]);
             }
+            acc[c][v] = FMA(a, g[v], acc[c][v]);
+        }
     }
 }
 
-/* The pixels outside [from, to): taps may lie in the padding or beyond the last one, and dy's vector may reach beyond dy's
-   end: left floats of dy remain from this row on. */
-static inline void weights_edge(float16 acc[ST][CT][KV], __global const float *x,
-                                __global const float *dy, int from, int to, int count, int x_step,
-                                int tap_step, int K, int col0, int col_step, int col_tap, int width,
-                                int taps, int left) {
-    for (int q = from > 0 ? 0 : to; q < count; q = q + 1 == from ? to : q + 1) {
+/* The pixels from .. to - 1 of one output row, where every tap of the tile lies inside. */
+static inline void weights_inside(float16 acc[ST][CT][KV], __global const float *x,
+                                  __global const float *dy, int from, int to, int x_step, int tap,
+                                  int K) {
+    __global const float *at[ST], *end = dy + to * K;
+#pragma unroll
+    for (int s = 0; s < ST; s++) at[s] = x + from * x_step + s * tap;
+    for (dy += from * K; dy != end; dy += K) {
         float16 g[KV];
 #pragma unroll
-        for (int v = 0; v < KV; v++)
-            g[v] = load_lanes(left - q * K - 16 * v, dy + (size_t)q * K + 16 * v);
+        for (int v = 0; v < KV; v++) g[v] = vload16(v, dy);
 #pragma unroll
         for (int s = 0; s < ST; s++) {
-            const int col = col0 + q * col_step + s * col_tap;
-            if (s >= taps || col < 0 || col >= width) continue;
-#pragma unroll
-            for (int c = 0; c < CT; c++) {
-                const float16 a = (float16)(x[q * x_step + s * tap_step + c]);
-#pragma unroll
-                for (int v = 0; v < KV; v++) acc[s][c][v] = FMA(a, g[v], acc[s][c][v]);
-            }
+            weights_pixel(acc[s], at[s], g);
+            at[s] += x_step;
+            OPAQUE(at[s]);
         }
     }
 }
 
-/* Adds the tile's sums over rows row_first .. row_last - 1 of (n, p) to out: [tap][channel][KB], the first
-   time (fresh) to nothing. c_first - c0 channels of the tile belong to the tile before it. */
-static inline void weights_tile(__global const float *x, __global const float *dy,
-                                __global float *out, bool fresh, int row_first, int row_last, int N,
-                                int H, int W, int C, int P, int Q, int K, int S, int U, int V,
-                                int PT, int D, int E, int Cg, int r, int s0, int col0, int c_first,
-                                int channel0, int k0) {
-    const int c0 = min(c_first, Cg - CT), taps = min(ST, S - s0);
-    /* Columns for which every tap of the tile lies inside: 0 <= col0 + q V and col0 + (taps - 1) E + q V < W. */
-    const int last = W - 1 - col0 - (taps - 1) * E;
-    const int from = min(Q, col0 < 0 ? (-col0 + V - 1) / V : 0);
-    const int to = taps < ST || last < 0 ? from : max(from, min(Q, last / V + 1));
+/* Columns q from .x to .y - 1 read inside the image where q = 0 reads column col. */
+static inline int2 columns_inside(int col, int V, int W, int Q) {
+    const int from = col < 0 ? min((V - 1 - col) / V, Q) : 0;
+    const int to = col < W ? min((W - 1 - col) / V + 1, Q) : 0;
+    return (int2)(from, max(from, to));
+}
 
-    float16 acc[ST][CT][KV];
+/* One output row. x: what tap 0 of the tile reads for q = 0, column col0 of the row. */
+static inline void weights_row(float16 acc[ST][CT][KV], __global const float *x,
+                               __global const float *dy, int col0, int V, int E, int C, int W,
+                               int Q, int K) {
+    int2 all = (int2)(0, Q); /* where every tap lies inside */
+    for (int s = 0; s < ST; s++) {
+        const int2 inside = columns_inside(col0 + s * E, V, W, Q);
+        all = (int2)(max(all.x, inside.x), min(all.y, inside.y));
+    }
+    all.y = max(all.x, all.y);
+    weights_inside(acc, x, dy, all.x, all.y, V * C, E * C, K);
+#if ST > 1
 #pragma unroll
-    for (int s = 0; s < ST; s++)
-#pragma unroll
-        for (int c = 0; c < CT; c++)
-#pragma unroll
-            for (int v = 0; v < KV; v++) {
-                const bool known = !fresh && s < taps && c0 + c >= c_first;
-                acc[s][c][v] =
-                    known ? vload16(v, out + ((s0 + s) * Cg + c0 + c) * KB) : (float16)(0.0f);
+    for (int s = 0; s < ST; s++) {
+        const int2 inside = columns_inside(col0 + s * E, V, W, Q);
+        for (int q = inside.x; q < inside.y; q++) {
+            if (q >= all.x && q < all.y) {
+                q = all.y - 1;
+                continue;
             }
-
-    int n = row_first / P, p = row_first % P;
-    for (int row = row_first; row < row_last; row++) {
-        const int h = p * U - PT + r * D;
-        if (h >= 0 && h < H) {
-            __global const float *xr = x + (ptrdiff_t)((n * H + h) * W + col0) * C + channel0 + c0;
-            const size_t dy_at = (size_t)row * Q * K + k0;
-            const int left = (int)((size_t)N * P * Q * K - dy_at);
-            const int safe = left >= (Q - 1) * K + KB ? to : from; /* dy's very end */
-            weights_inside(acc, xr, dy + dy_at, from, safe, V * C, E * C, K);
-            weights_edge(acc, xr, dy + dy_at, from, safe, Q, V * C, E * C, K, col0, V, E, W, taps,
-                         left);
-        }
-        if (++p == P) {
-            p = 0;
-            n++;
+            float16 g[KV];
+#pragma unroll
+            for (int v = 0; v < KV; v++) g[v] = vload16(v, dy + q * K);
+            weights_pixel(acc[s], x + (q * V + s * E) * C, g);
         }
     }
+#endif
+}
+
+/* The same for the last row: a vector of dy may reach beyond dy's end, left floats from dy on. */
+static inline void weights_last_row(float16 acc[ST][CT][KV], __global const float *x,
+                                    __global const float *dy, int left, int col0, int V, int E,
+                                    int C, int W, int Q, int K) {
 #pragma unroll
-    for (int s = 0; s < ST; s++)
-#pragma unroll
-        for (int c = 0; c < CT; c++)
-#pragma unroll
+    for (int s = 0; s < ST; s++) {
+        const int2 inside = columns_inside(col0 + s * E, V, W, Q);
+        for (int q = inside.x; q < inside.y; q++) {
+            float16 g[KV];
             for (int v = 0; v < KV; v++)
-                if (s < taps && c0 + c >= c_first)
-                    vstore16(acc[s][c][v], v, out + ((s0 + s) * Cg + c0 + c) * KB);
+                g[v] = load_lanes(left - q * K - 16 * v, dy + q * K + 16 * v);
+            weights_pixel(acc[s], x + (q * V + s * E) * C, g);
+        }
+    }
 }
 
-/* Global size: (groups x blocks, chunks). A chunk goes over its rows band by band, and over all tiles in each band: a
-   band of dy stays in the first-level cache. A vector of dy may reach into the next pixel; its sums are never read. */
+/* Sums into dw or into the chunk's sums: row c of tap s at out + (s Cg + c) step, lanes of KB exist. Channels below
+   skip belong to the tile before. Not unrolled, through copies: the code stays short. */
+static inline void load_sums(float16 acc[ST][CT][KV], __global const float *out, int step, int Cg,
+                             int lanes) {
+    float16 tile[ST * CT * KV];
+    for (int i = 0; i < ST * CT * KV; i++)
+        tile[i] = load_lanes(lanes - i % KV * 16, out + (i / KV / CT * Cg + i / KV % CT) * step +
+                                                      i % KV * 16);
+#pragma unroll
+    for (int i = 0; i < ST * CT * KV; i++) acc[i / KV / CT][i / KV % CT][i % KV] = tile[i];
+}
+static inline void store_sums(float16 acc[ST][CT][KV], __global float *out, int step, int Cg,
+                              int lanes, int skip) {
+    float16 tile[ST * CT * KV];
+#pragma unroll
+    for (int i = 0; i < ST * CT * KV; i++) tile[i] = acc[i / KV / CT][i / KV % CT][i % KV];
+    for (int i = 0; i < ST * CT * KV; i++)
+        if (i / KV % CT >= skip)
+            store_lanes(tile[i], lanes - i % KV * 16,
+                        out + (i / KV / CT * Cg + i / KV % CT) * step + i % KV * 16);
+}
+
+/* Global size: (groups x blocks, parts of the tiles, chunks). A work-item goes over its chunk's rows band by band, and over
+   all of its tiles in each band: a band stays in a cache. A vector of dy may reach into the next pixel; its
+   sums are never read. */
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_direct_bwd_weights(__global const float *restrict x, __global const float *restrict dy,
-                        __global float *restrict sums, int N, int arg_H, int arg_W, int arg_C,
-                        int arg_P, int arg_Q, int arg_K, int arg_R, int arg_S, int arg_U, int arg_V,
-                        int arg_PT, int arg_PL, int arg_D, int arg_E, int arg_G, int chunk_rows,
-                        int band_rows) {
-    const int P = DIM(P), K = DIM(K), R = DIM(R), S = DIM(S), G = DIM(G);
-    const int Cg = DIM(C) / G, Kg = K / G, blocks = (Kg + KB - 1) / KB;
-    const int block = (int)get_global_id(0), chunk = (int)get_global_id(1);
+                        __global float *restrict sums, int N, int H, int W, int C, int P, int Q,
+                        int K, int R, int S, int U, int V, int PT, int PL, int D, int E, int G,
+                        int chunk_rows, int band_rows) {
+    const int Cg = C / G, Kg = K / G, blocks = (Kg + KB - 1) / KB;
+    const int block = (int)get_global_id(0), chunk = (int)get_global_id(2);
+    const int part = (int)get_global_id(1), parts = (int)get_global_size(1);
     const int group = block / blocks, k0 = group * Kg + block % blocks * KB;
     const int row_first = chunk * chunk_rows, row_last = min(row_first + chunk_rows, N * P);
-    __global float *out = sums + ((size_t)chunk * G * blocks + block) * R * S * Cg * KB;
+    const bool whole = get_global_size(2) == 1;
+    __global float *out =
+        whole ? sums + k0 : sums + ((size_t)chunk * G * blocks + block) * R * S * Cg * KB;
+    const int step = whole ? K : KB, lanes = whole ? Kg - block % blocks * KB : KB;
+    const int channel_tiles = (Cg + CT - 1) / CT, tiles = R * (S / ST) * channel_tiles;
+    const int tile_first = (int)((long)tiles * part / parts);
+    const int tile_last = (int)((long)tiles * (part + 1) / parts);
 
     for (int band = row_first; band < row_last; band += band_rows)
-        for (int r = 0; r < R; r++)
-            for (int s = 0; s < S; s += ST)
-                for (int c = 0; c < Cg; c += CT)
-                    weights_tile(x, dy, out + (size_t)r * S * Cg * KB, band == row_first, band,
-                                 min(band + band_rows, row_last), N, DIM(H), DIM(W), DIM(C), P,
-                                 DIM(Q), K, S, DIM(U), DIM(V), DIM(PT), DIM(D), DIM(E), Cg, r, s,
-                                 s * DIM(E) - DIM(PL), c, group * Cg, k0);
+        for (int tile = tile_first; tile < tile_last; tile++) {
+            const int c_first = tile % channel_tiles * CT, c0 = min(c_first, Cg - CT);
+            const int s0 = tile / channel_tiles % (S / ST) * ST;
+            const int r = tile / channel_tiles / (S / ST), col0 = s0 * E - PL;
+            __global float *to = out + ((size_t)(r * S + s0) * Cg + c0) * step;
+            float16 acc[ST][CT][KV];
+            if (band == row_first) {
+#pragma unroll
+                for (int i = 0; i < ST * CT * KV; i++)
+                    acc[i / KV / CT][i / KV % CT][i % KV] = (float16)(0.0f);
+            } else {
+                load_sums(acc, to, step, Cg, lanes);
+            }
+            for (int row = band; row < min(band + band_rows, row_last); row++) {
+                const int n = row / P, h = row % P * U - PT + r * D;
+                if (h < 0 || h >= H) continue;
+                __global const float *from =
+                    x + (ptrdiff_t)((n * H + h) * W + col0) * C + group * Cg + c0;
+                const size_t at = (size_t)row * Q * K + k0, end = (size_t)N * P * Q * K;
+                if (at + (Q - 1) * K + KB <= end)
+                    weights_row(acc, from, dy + at, col0, V, E, C, W, Q, K);
+                else
+                    weights_last_row(acc, from, dy + at, (int)(end - at), col0, V, E, C, W, Q, K);
+            }
+            store_sums(acc, to, step, Cg, lanes, c_first - c0);
+        }
 }
 
 /* dw[r,s,c,k] = its sums of chunk 0, 1, ..., added in this order. */
@@ -435,3 +550,4 @@ __kernel void conv_direct_reduce(__global const float *restrict sums, __global f
     for (int chunk = 1; chunk < chunks; chunk++) total += sum[chunk * chunk_floats];
     dw[i] = total;
 }
+#endif

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define KEY   "n8c64h56w56k64r3s3u1v1pt1pb1pl1pr1d1e1g1"
-#define LIKED "conv_direct_fwd__wt3_kv2_order0_fix0"
+#define LIKED "conv_direct_fwd__wt7_kv1_nt1_order0_cb0"
 
 static void test_usage(void **state) {
     const char *db = db_fixture_path(*state);

@@ -6,20 +6,22 @@
 #include "core/tensor.h"
 #include "ops/conv/conv_algo.h"
 
-enum { WT, KV, CT, ST, ORDER, FIX, CHUNK, BAND, PARAM_COUNT };
+enum { WT, KV, NT, CT, ST, ORDER, CB, CHUNK, BAND, PARAM_COUNT };
 enum { LANES = 16 }; /* of a float16 */
 
 #define IN_ROWS (CONV_IN_FWD | CONV_IN_BWD_DATA)
 static const struct conv_param params[PARAM_COUNT] = {
-    [WT] = {"wt", IN_ROWS, 12, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 28}},
+    [WT] = {"wt", IN_ROWS, 12, {1, 2, 3, 4, 6, 7, 8, 10, 12, 13, 14, 28}},
     [KV] = {"kv", CONV_IN_ALL, 4, {1, 2, 3, 4}},
-    [CT] = {"ct", CONV_IN_BWD_WEIGHTS, 10, {1, 2, 3, 4, 5, 6, 8, 10, 12, 14}},
-    [ST] = {"st", CONV_IN_BWD_WEIGHTS, 6, {1, 2, 3, 4, 5, 7}},
+    [NT] = {"nt", IN_ROWS, 3, {1, 2, 4}},
+    [CT] = {"ct", CONV_IN_BWD_WEIGHTS, 11, {1, 2, 3, 4, 6, 8, 10, 12, 13, 14, 28}},
+    [ST] = {"st", CONV_IN_BWD_WEIGHTS, 5, {1, 2, 3, 5, 7}},
     [ORDER] = {"order", IN_ROWS, 2, {0, 1}},
-    [FIX] = {"fix", CONV_IN_ALL, 2, {0, 1}},
+    /* Source channels of a block that goes over all taps; 0: all. */
+    [CB] = {"cb", IN_ROWS, 3, {0, 64, 128}},
     /* Output pixels of a chunk and of a band, rounded up to whole rows. */
-    [CHUNK] = {"chunk", CONV_IN_BWD_WEIGHTS, 6, {512, 1024, 2048, 4096, 8192, 16384}},
-    [BAND] = {"band", CONV_IN_BWD_WEIGHTS, 3, {64, 128, 256}},
+    [CHUNK] = {"chunk", CONV_IN_BWD_WEIGHTS, 4, {1024, 4096, 16384, 65536}},
+    [BAND] = {"band", CONV_IN_BWD_WEIGHTS, 3, {128, 512, 2048}},
 };
 
 struct direct {
@@ -35,6 +37,11 @@ static int ceil_div(int a, int b) {
 }
 
 /* ---------------------------------------------------------------- sizes */
+
+/* Forward and backward-data: rows of the destination. */
+static bool is_rows(const struct conv_problem *p) {
+    return p->pass != TESS_CONV_BWD_WEIGHTS;
+}
 
 /* Forward makes K from C, backward-data C from K; the sums of backward-weights are laid out like forward's weights. */
 static int source_channels(const struct conv_problem *p) {
@@ -62,13 +69,23 @@ static int64_t packed_floats(const struct conv_problem *p, const struct conv_con
     return (int64_t)blocks(p, config) * LANES * config->value[KV] * p->d.r * p->d.s *
            source_channels(p);
 }
-/* Bytes of the padded copy of a tile's part of a row, the longest that any tap and phase needs. */
-static int64_t scratch_bytes(const struct conv_problem *p, int tile) {
+/* Pixels of a tile that a tap can move into the padding; two at the most have loops of their own. */
+static int edge_pixels(const struct conv_problem *p) {
     const tess_conv_desc *d = &p->d;
-    int64_t reach = (int64_t)(d->s - 1) * d->dilation_w;
-    int64_t pixels = p->pass == TESS_CONV_FWD ? (int64_t)(tile - 1) * d->stride_w + reach + 1
-                                              : tile + reach / d->stride_w + 1;
-    return pixels * source_channels(p) * (int64_t)sizeof(float);
+    int left = d->pad_left, right = d->pad_right;
+    if (p->pass == TESS_CONV_BWD_DATA) {
+        left = (d->s - 1) * d->dilation_w - d->pad_left;
+        right = d->w - 1 + d->pad_left - (p->q - 1) * d->stride_w;
+    }
+    int most = ceil_div(left > right ? left : right, d->stride_w);
+    return most < 0 ? 0 : most > 2 ? 2 : most;
+}
+
+/* The distance of a tile's source pixels is compiled in where the work is worth a program of its own. */
+static int compiled_step(const struct conv_problem *p) {
+    const tess_conv_desc *d = &p->d;
+    if (tess_conv_flops(d) < 2e6) return 0;
+    return p->pass == TESS_CONV_FWD ? d->stride_w * d->c : d->k;
 }
 
 static int chunk_rows(const struct conv_problem *p, const struct conv_config *config) {
@@ -86,10 +103,23 @@ static size_t packed_bytes(const struct conv_problem *p, const struct conv_confi
     return (size_t)packed_floats(p, config) * sizeof(float);
 }
 
-/* The chunks' sums. */
+/* The chunks' sums; those of a single chunk are the result. */
 static size_t workspace(const struct conv_problem *p, const struct conv_config *config) {
-    if (p->pass != TESS_CONV_BWD_WEIGHTS) return 0;
+    if (is_rows(p) || chunks(p, config) == 1) return 0;
     return (size_t)packed_floats(p, config) * sizeof(float) * (size_t)chunks(p, config);
+}
+
+/* Tiles of dw of one block, and the work-items that share them: eight for each compute unit. */
+static int weight_tiles(const struct conv_problem *p, const struct conv_config *config) {
+    const int *v = config->value;
+    return p->d.r * (p->d.s / v[ST]) * ceil_div(p->cg, v[CT]);
+}
+static int weight_parts(const struct conv_problem *p, const tess_device_info *device,
+                        const struct conv_config *config) {
+    int64_t items = (int64_t)blocks(p, config) * chunks(p, config);
+    int64_t wanted = 8 * (int64_t)(device->compute_units ? device->compute_units : 1);
+    int64_t parts = (wanted + items - 1) / items, tiles = weight_tiles(p, config);
+    return (int)(parts < tiles ? parts : tiles);
 }
 
 /* ---------------------------------------------------------------- where it applies */
@@ -98,8 +128,8 @@ static bool applicable(const struct conv_problem *p, const tess_device_info *dev
     if (p->d.layout != TESS_NHWC) return false;
     /* Kernels index with int; the widest block pads the packed weights the most. */
     struct conv_config widest = {.value = {[WT] = 1, [KV] = 4}};
-    if (packed_floats(p, &widest) > INT32_MAX) return false;
-    return p->pass == TESS_CONV_BWD_WEIGHTS || scratch_bytes(p, 1) <= (int64_t)device->local_memory;
+    (void)device;
+    return packed_floats(p, &widest) <= INT32_MAX;
 }
 
 static int vector_registers(const tess_device_info *device) {
@@ -111,14 +141,14 @@ static int register_parts(const tess_device_info *device) {
     return width >= LANES ? 1 : LANES / width;
 }
 
-/* Accumulators, one set of vectors and a scalar fit the registers (a few more may spill). */
+/* Accumulators, one set of vectors and a scalar fit the registers. */
 static bool registers_fit(const tess_device_info *device, int accumulators, int vectors) {
     int needed = (accumulators + vectors) * register_parts(device) + 1;
     return needed <= vector_registers(device) + 1 || accumulators == 1;
 }
-
-static bool is_rows(const struct conv_problem *p) {
-    return p->pass != TESS_CONV_BWD_WEIGHTS;
+/* Fewer accumulators than this do not cover the multiply-add's latency or share too few loads. */
+static int useful_accumulators(const tess_device_info *device) {
+    return ((vector_registers(device) - 1) / register_parts(device) - 1) / 4;
 }
 
 /* A block that is a whole vector too wide computes zeros. */
@@ -131,35 +161,72 @@ static bool block_fits(const struct conv_problem *p, const tess_device_info *dev
 static bool row_tile_fits(const struct conv_problem *p, const tess_device_info *device,
                           const struct conv_config *config) {
     const int *v = config->value;
-    return !is_rows(p) ||
-           (v[WT] <= dest_row_pixels(p) && registers_fit(device, v[WT] * v[KV], v[KV]));
+    if (!is_rows(p)) return true;
+    int pixels = dest_row_pixels(p);
+    if (v[WT] > pixels || !registers_fit(device, v[WT] * v[KV], v[KV])) return false;
+    return 2 * v[WT] > pixels || 3 * v[WT] * v[KV] >= useful_accumulators(device);
+}
+/* Whole rows of several images, where a row is narrower than a tile could be. */
+static bool images_fit(const struct conv_problem *p, const tess_device_info *device,
+                       const struct conv_config *config) {
+    const int *v = config->value;
+    if (!is_rows(p) || v[NT] == 1) return true;
+    return p->d.n % v[NT] == 0 && 2 * v[WT] > dest_row_pixels(p) &&
+           registers_fit(device, v[NT] * v[WT] * v[KV], v[KV]);
+}
+static bool channel_block_fits(const struct conv_problem *p, const tess_device_info *device,
+                               const struct conv_config *config) {
+    (void)device;
+    int block = config->value[CB];
+    return !is_rows(p) || block == 0 || (block < source_channels(p) && p->d.r * p->d.s > 1);
 }
 static bool weight_tile_fits(const struct conv_problem *p, const tess_device_info *device,
                              const struct conv_config *config) {
     const int *v = config->value;
-    return is_rows(p) || (v[CT] <= p->cg && v[ST] <= p->d.s &&
-                          registers_fit(device, v[CT] * v[ST] * v[KV], v[KV]));
+    if (is_rows(p)) return true;
+    /* Several taps in a tile make up for few channels. */
+    if (v[CT] > p->cg || p->d.s % v[ST] != 0 || (v[ST] > 1 && p->cg > 8)) return false;
+    int accumulators = v[CT] * v[ST] * v[KV];
+    return registers_fit(device, accumulators, v[KV]) &&
+           (2 * v[CT] > p->cg || accumulators >= useful_accumulators(device));
 }
-/* Each chunk costs memory for its sums and time to add them. */
-static bool chunks_are_few(const struct conv_problem *p, const tess_device_info *device,
-                           const struct conv_config *config) {
-    return is_rows(p) || chunks(p, config) <= 64 * (int)device->compute_units;
+/* Each chunk costs memory for its sums and time to add them, but one chunk or a few for each compute unit suffice. */
+static bool chunk_fits(const struct conv_problem *p, const tess_device_info *device,
+                       const struct conv_config *config) {
+    if (is_rows(p)) return true;
+    int units = device->compute_units ? (int)device->compute_units : 1, count = chunks(p, config);
+    struct conv_config smaller = *config;
+    smaller.value[CHUNK] /= 4;
+    int before = chunks(p, &smaller);
+    if (config->value[CHUNK] > 1024 && (before == 1 || (before <= 4 * units && count > 1)))
+        return false;
+    return count <= 64 * units || config->value[CHUNK] == 65536;
+}
+/* A band is a part of a chunk. */
+static bool band_fits(const struct conv_problem *p, const tess_device_info *device,
+                      const struct conv_config *config) {
+    (void)device;
+    const int *v = config->value;
+    int64_t pixels = (int64_t)p->d.n * p->p * p->q;
+    return is_rows(p) || v[BAND] == 128 || (v[BAND] <= v[CHUNK] && v[BAND] / 4 < pixels);
 }
 
 static const struct conv_constraint constraints[] = {
     {1u << KV, block_fits},
     {1u << WT | 1u << KV, row_tile_fits},
+    {1u << WT | 1u << KV | 1u << NT, images_fit},
+    {1u << CB, channel_block_fits},
     {1u << KV | 1u << CT | 1u << ST, weight_tile_fits},
-    {1u << CHUNK, chunks_are_few},
+    {1u << CHUNK, chunk_fits},
+    {1u << CHUNK | 1u << BAND, band_fits},
     {0, NULL},
 };
 
 static void resources(const struct conv_problem *p, const struct conv_config *config,
                       struct conv_resources *out) {
     const int *v = config->value;
-    int accumulators = is_rows(p) ? v[WT] * v[KV] : v[CT] * v[ST] * v[KV];
+    int accumulators = is_rows(p) ? v[NT] * v[WT] * v[KV] : v[CT] * v[ST] * v[KV];
     *out = (struct conv_resources){
-        .local_bytes = is_rows(p) ? (size_t)scratch_bytes(p, v[WT]) : 0,
         .work_items = 1,
         .registers = (accumulators + v[KV] + 1) * LANES,
     };
@@ -167,16 +234,15 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
 
 /* ---------------------------------------------------------------- prediction */
 
-/* Cycles of the innermost loop's body: two fused multiply-adds a cycle, which loads slow down by a quarter cycle each;
-   vectors that stream from the second-level cache (streamed) cost one more; at least four cycles lie
-   between two multiply-adds on the same accumulator. */
-static double body_cycles(const tess_device_info *device, int scalars, int vectors, bool streamed) {
+/* Cycles of the innermost loop's body: two fused multiply-adds a cycle, which loads slow down; vectors come from the
+   second-level cache or, far, from beyond it; at least four cycles lie between two multiply-adds on the same accumulator. */
+static double body_cycles(const tess_device_info *device, int scalars, int vectors, bool far) {
     int parts = register_parts(device);
-    double cycles = 0.5 * scalars * vectors * parts + 0.25 * (scalars + vectors * parts) +
-                    (streamed ? vectors * parts : 0);
-    if (cycles < 4) cycles = 4;
-    int needed = (scalars * vectors + vectors) * parts + 1;
-    return needed > vector_registers(device) ? cycles * 1.2 : cycles;
+    double cycles = 0.5 * scalars * vectors * parts + 0.15 * (scalars + vectors * parts) +
+                    (far ? 1.0 : 0.15) * vectors * parts;
+    /* With one or two vectors, scalars are loaded again rather than kept. */
+    if (vectors < 3) cycles += 0.07 * scalars;
+    return cycles < 4 ? 4 : cycles;
 }
 
 /* Total cycles spread over compute units, in whole work-items. */
@@ -193,31 +259,37 @@ static double predict_rows(const struct conv_problem *p, const tess_device_info 
     double taps = (double)p->d.r * p->d.s;
     if (p->pass == TESS_CONV_BWD_DATA) taps /= (double)p->d.stride_h * p->d.stride_w;
     double tiles = (double)phases * ceil_div(dest_row_pixels(p), v[WT]);
-    /* Pixel addresses are computed anew for every tap unless the dimensions are compiled in. */
-    double per_tap = v[FIX] ? 10 : 10 + 1.0 * v[WT];
-    double tile = taps * (source_channels(p) * body_cycles(device, v[WT], v[KV], true) + per_tap) +
-                  3.0 * v[WT] * v[KV] * register_parts(device) + 20;
+    double block_bytes = 4.0 * (double)packed_floats(p, config) / blocks(p, config);
+    double body = body_cycles(device, v[NT] * v[WT], v[KV], block_bytes > 640e3);
+    double per_tap = 20.0 * (v[CB] ? ceil_div(source_channels(p), v[CB]) : 1);
+    double tile = taps * (source_channels(p) * body + per_tap) +
+                  3.0 * v[NT] * v[WT] * v[KV] * register_parts(device) + 20;
     double weight_bytes = 4.0 * (double)packed_floats(p, config);
     /* Weights that do not stay in the cache are better shared by rows that follow each other. */
     double reload = (weight_bytes > 1e6) == (v[ORDER] == 1) ? 1.0 : 1.05;
-    return spread(tile * tiles, (double)dest_rows(p) * blocks(p, config), device) * reload;
+    return spread(tile * tiles, (double)dest_rows(p) / v[NT] * blocks(p, config), device) * reload;
 }
 
 static double predict_weights(const struct conv_problem *p, const tess_device_info *device,
                               const struct conv_config *config) {
     const int *v = config->value;
-    int bands = ceil_div(chunk_rows(p, config), band_rows(p, config));
+    int rows = chunk_rows(p, config), all = p->d.n * p->p;
+    if (rows > all) rows = all;
+    int bands = ceil_div(rows, band_rows(p, config));
     double tiles = (double)ceil_div(p->cg, v[CT]) * ceil_div(p->d.s, v[ST]) * p->d.r;
-    double pixels = (double)chunk_rows(p, config) * p->q;
     double body = body_cycles(device, v[CT] * v[ST], v[KV], false) + 1;
-    if (p->d.s % v[ST] != 0) body *= 1.5;
-    /* A band of dy and of x for one tile leaves the first-level cache. */
-    if ((double)band_rows(p, config) * p->q * (v[KV] * LANES * 4 + 64) > 40e3) body *= 1.1;
-    double tile = pixels * body + 20.0 * chunk_rows(p, config) +
-                  bands * (3.0 * v[CT] * v[ST] * v[KV] * register_parts(device) + 40);
+    double row = p->q * body + 40; /* the loop's start and end */
+    /* A band of dy and of x leaves the second-level cache. */
+    if ((double)band_rows(p, config) * p->q * (p->cg + v[KV] * LANES) * 4 > 1.2e6) row *= 1.1;
+    double tile = rows * row + bands * (3.0 * v[CT] * v[ST] * v[KV] * register_parts(device) + 40);
+    double items = (double)blocks(p, config) * chunks(p, config);
+    int parts = weight_parts(p, device, config);
+    /* Every work-item reads its chunk of x and dy from afar, at about 8 bytes a cycle. */
+    double far = (double)rows * p->q * (p->cg + v[KV] * LANES) / 2;
     /* Sums are written once and read once, at about 8 bytes a cycle. */
-    double reduce = (double)chunks(p, config) * (double)packed_floats(p, config);
-    return spread(tile * tiles, (double)blocks(p, config) * chunks(p, config), device) +
+    double reduce =
+        chunks(p, config) == 1 ? 0 : (double)chunks(p, config) * (double)packed_floats(p, config);
+    return spread(tile * tiles / parts + far, items * parts, device) +
            reduce / (device->compute_units ? device->compute_units : 1);
 }
 
@@ -225,8 +297,6 @@ static double predict(const struct conv_problem *p, const tess_device_info *devi
                       const struct conv_config *config) {
     double cycles = p->pass == TESS_CONV_BWD_WEIGHTS ? predict_weights(p, device, config)
                                                      : predict_rows(p, device, config);
-    /* Compiling dimensions in costs one more build a layer: only for a gain that shows. */
-    if (config->value[FIX]) cycles *= 1.08;
     /* On a GPU one work-item a work-group leaves all lanes but one idle. */
     return device->type & CL_DEVICE_TYPE_CPU ? cycles : cycles * 64;
 }
@@ -255,16 +325,13 @@ static void dimensions(const struct conv_problem *p, int dim[DIMS]) {
 
 static void print_options(const struct conv_problem *p, const struct conv_config *config,
                           char *text, size_t size) {
-    static const char *const names[DIMS] = {"H", "W", "C",  "P",  "Q", "K", "R", "S",
-                                            "U", "V", "PT", "PL", "D", "E", "G"};
     const int *v = config->value;
-    size_t used = (size_t)snprintf(text, size, "-DWT=%d -DKV=%d -DCT=%d -DST=%d -DORDER=%d", v[WT],
-                                   v[KV], v[CT], v[ST], v[ORDER]);
-    if (!v[FIX]) return;
-    int dim[DIMS];
-    dimensions(p, dim);
-    for (int i = 0; i < DIMS && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, " -DFIX_%s=%d", names[i], dim[i]);
+    if (is_rows(p))
+        snprintf(text, size, "-DPASS=%d -DWT=%d -DKV=%d -DNT=%d -DEDGE=%d -DSTEP=%d", (int)p->pass,
+                 v[WT], v[KV], v[NT], edge_pixels(p), compiled_step(p));
+    else
+        snprintf(text, size, "-DPASS=%d -DKV=%d -DCT=%d -DST=%d", (int)p->pass, v[KV], v[CT],
+                 v[ST]);
 }
 
 static tess_status create(tess_context *ctx, const struct conv_problem *p,
@@ -277,7 +344,7 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
     direct->ctx = ctx;
     direct->problem = *p;
     direct->config = *config;
-    char options[512];
+    char options[128];
     print_options(p, config, options, sizeof options);
     struct program *program;
     tess_status status = program_get(ctx, conv_direct.kernel_file, options, printed, &program);
@@ -324,7 +391,8 @@ static tess_status enqueue_rows(const struct direct *direct, const tess_conv_arg
                                 const tess_tensor *packed) {
     const struct conv_problem *p = &direct->problem;
     bool forward = p->pass == TESS_CONV_FWD;
-    struct kernel_arg list[5 + DIMS + 3];
+    int order = direct->config.value[ORDER], cb = direct->config.value[CB];
+    struct kernel_arg list[5 + DIMS + 4];
     unsigned count = 0;
     list[count++] = ARG_TENSOR(forward ? args->x : args->y);
     list[count++] = ARG_TENSOR(packed);
@@ -335,14 +403,16 @@ static tess_status enqueue_rows(const struct direct *direct, const tess_conv_arg
     list[count++] = ARG_TENSOR(forward ? args->y : args->x);
     append_dimensions(p, list + count);
     count += DIMS;
+    list[count++] = ARG_INT(order);
+    list[count++] = ARG_INT(cb ? cb : source_channels(p));
     if (forward) {
         list[count++] = ARG_INT((int)p->act.kind);
         list[count++] = ARG_FLOAT(p->act.alpha);
     }
-    list[count++] = ARG_LOCAL((size_t)scratch_bytes(p, direct->config.value[WT]));
-    size_t block_items = (size_t)blocks(p, &direct->config), row_items = (size_t)dest_rows(p);
+    size_t block_items = (size_t)blocks(p, &direct->config),
+           row_items = (size_t)(dest_rows(p) / direct->config.value[NT]);
     struct kernel_range range = {2, {block_items, row_items}, {1, 1}};
-    if (direct->config.value[ORDER]) {
+    if (order) {
         range.global[0] = row_items;
         range.global[1] = block_items;
     }
@@ -351,16 +421,19 @@ static tess_status enqueue_rows(const struct direct *direct, const tess_conv_arg
 
 static tess_status enqueue_weights(const struct direct *direct, const tess_conv_args *args) {
     const struct conv_problem *p = &direct->problem;
-    int count = chunks(p, &direct->config);
+    const struct conv_config *config = &direct->config;
+    int count = chunks(p, config), parts = weight_parts(p, &direct->ctx->device, config);
     struct kernel_arg list[4 + DIMS + 2] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
-                                            ARG_TENSOR(args->workspace), ARG_INT(p->d.n)};
+                                            ARG_TENSOR(count == 1 ? args->w : args->workspace),
+                                            ARG_INT(p->d.n)};
     append_dimensions(p, list + 4);
-    list[4 + DIMS] = ARG_INT(chunk_rows(p, &direct->config));
-    list[4 + DIMS + 1] = ARG_INT(band_rows(p, &direct->config));
-    struct kernel_range range = {2, {(size_t)blocks(p, &direct->config), (size_t)count}, {1, 1}};
+    list[4 + DIMS] = ARG_INT(chunk_rows(p, config));
+    list[4 + DIMS + 1] = ARG_INT(band_rows(p, config));
+    struct kernel_range range = {
+        3, {(size_t)blocks(p, config), (size_t)parts, (size_t)count}, {1, 1, 1}};
     tess_status status = kernel_enqueue(direct->ctx, direct->main, &range, list, 4 + DIMS + 2,
                                         "convolution: backward-weights");
-    if (status) return status;
+    if (status || count == 1) return status;
     size_t elements = conv_problem_w(p);
     const struct kernel_arg reduce[] = {ARG_TENSOR(args->workspace),
                                         ARG_TENSOR(args->w),
