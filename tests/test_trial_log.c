@@ -50,7 +50,7 @@ static void what_is_written_is_read(void **state) {
     assert_int_equal(back->space, space->count);
     assert_int_equal(back->count, (space->count + 1) / 2);
     for (int i = 0; i < back->count; i++) {
-        const struct trial *got = &back->trials[i], *want = &log->trials[2 * i];
+        const struct logged_trial *got = &back->trials[i], *want = &log->trials[2 * i];
         assert_string_equal(got->config, want->config);
         assert_string_equal(got->status, want->status);
         assert_true(fabs(got->predicted / want->predicted - 1) < 1e-5);

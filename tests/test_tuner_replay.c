@@ -78,7 +78,7 @@ static void foreign_configurations_are_refused(void **state) {
         {"conv_direct_fwd__wt3", "twice"},
     };
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
-        struct trial trials[2] = {{.status = "ok", .predicted = 1, .seconds = 1, .mad = 0}};
+        struct logged_trial trials[2] = {{.status = "ok", .predicted = 1, .seconds = 1, .mad = 0}};
         trials[1] = trials[0];
         snprintf(trials[0].config, sizeof trials[0].config, "conv_direct_fwd__wt3");
         snprintf(trials[1].config, sizeof trials[1].config, "%s", foreign[i][0]);
@@ -96,11 +96,11 @@ static void foreign_configurations_are_refused(void **state) {
 /* A log may have its algorithms in any order; a space has one after the other. */
 static void algorithms_may_be_mixed(void **state) {
     (void)state;
-    struct trial trials[5] = {{.config = "conv_a_fwd__x1", .status = "ok", .seconds = 1},
-                              {.config = "conv_b_fwd", .status = "ok", .seconds = 2},
-                              {.config = "conv_a_fwd__x4", .status = "crashed"},
-                              {.config = "conv_c3_fwd__y2_z1", .status = "ok", .seconds = 4},
-                              {.config = "conv_a_fwd__x2", .status = "ok", .seconds = 0.5}};
+    struct logged_trial trials[5] = {{.config = "conv_a_fwd__x1", .status = "ok", .seconds = 1},
+                                     {.config = "conv_b_fwd", .status = "ok", .seconds = 2},
+                                     {.config = "conv_a_fwd__x4", .status = "crashed"},
+                                     {.config = "conv_c3_fwd__y2_z1", .status = "ok", .seconds = 4},
+                                     {.config = "conv_a_fwd__x2", .status = "ok", .seconds = 0.5}};
     trials[2].seconds = INFINITY;
     struct trial_log log = {.problem = "n1c4h4w4k4r1s1", .space = 5, .count = 5, .trials = trials};
     struct replay *replay = replay_of(&log);

@@ -86,7 +86,7 @@ static const char *parse_params(struct replay_algo *algo, const char *text,
 }
 
 /* "conv_<algo>_<pass>" with "__<parameters>" where there are any. */
-static tess_status parse_config(struct parser *in, const struct trial *trial,
+static tess_status parse_config(struct parser *in, const struct logged_trial *trial,
                                 struct candidate *out) {
     const char *text = trial->config, *params = strstr(text, "__"), *end = text + strlen(text);
     const char *pass = conv_pass_name(in->log->pass);
@@ -113,7 +113,7 @@ static tess_status measure(const struct parser *in, struct replay *replay) {
         return error_set(in->error, TESS_OUT_OF_HOST_MEMORY, "replay: no memory; free some");
     replay->best = INFINITY;
     for (int i = 0; i < in->log->count; i++) {
-        const struct trial *trial = &in->log->trials[i];
+        const struct logged_trial *trial = &in->log->trials[i];
         if (!(trial->seconds < INFINITY)) continue;
         replay->best = fmin(replay->best, trial->seconds);
         noise[replay->good++] = trial->mad / trial->seconds;

@@ -445,6 +445,32 @@ tess_status runner_verify_winner(struct runner *runner, const char *printed, dou
     return status ? status : record(runner, id, &trial, &none, error);
 }
 
+tess_status runner_request(struct runner *runner, const struct db_subject *subject, json_t *request,
+                           double seconds, tess_error *error, struct trial *out) {
+    struct trial trial = {.status = DB_RUNNING};
+    struct measured measured = {.sample_count = 0};
+    json_t *reply = NULL;
+    tess_status status = ensure_worker(runner, error);
+    if (!status) status = db_trial_begin(runner->db, subject, error, &trial.id);
+    if (status) {
+        json_decref(request);
+        return status;
+    }
+    runner->trials++;
+    runner->builds++;
+    trial.status = ask(runner, request, seconds, &reply, trial.cause, sizeof trial.cause);
+    trial.seconds = real_of(reply, "seconds");
+    trial.mad = real_of(reply, "mad");
+    trial.max_err = real_of(reply, "max_err");
+    trial.build_seconds = real_of(reply, "build_seconds");
+    json_decref(reply);
+    status = record(runner, trial.id, &trial, &measured, error);
+    if (status) return status;
+    if (runner->interrupted) return interrupted(error);
+    *out = trial;
+    return TESS_OK;
+}
+
 tess_status runner_peak(struct runner *runner, tess_error *error, double *out) {
     char cause[256];
     json_t *reply;

@@ -77,6 +77,11 @@ tess_status runner_compare(struct runner *runner, const char *printed, size_t by
 tess_status runner_verify_winner(struct runner *runner, const char *printed, double macs,
                                  int64_t id, tess_error *error, struct trial *out);
 
+/* Any request of a worker that has nothing to do with the problem that is open, recorded as a trial of subject. request's reference is taken
+   over; seconds: deadline. */
+tess_status runner_request(struct runner *runner, const struct db_subject *subject, json_t *request,
+                           double seconds, tess_error *error, struct trial *out);
+
 /* The device's multiply-add peak in FLOP/s; 0 if it cannot be measured. */
 tess_status runner_peak(struct runner *runner, tess_error *error, double *out);
 

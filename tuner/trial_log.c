@@ -36,7 +36,7 @@ tess_status trial_log_create(const struct space *space, const tess_device_info *
     log->space = log->count = space->count;
     for (int i = 0; i < space->count; i++) {
         const struct candidate *candidate = &space->list[i];
-        struct trial *trial = &log->trials[i];
+        struct logged_trial *trial = &log->trials[i];
         conv_config_print(candidate->algo, log->pass, &candidate->config, trial->config);
         trial->predicted = candidate->predicted;
         trial->seconds = INFINITY;
@@ -53,7 +53,7 @@ void trial_log_destroy(struct trial_log *log) {
 
 void trial_log_set(struct trial_log *log, int candidate, const char *status, double seconds,
                    double mad) {
-    struct trial *trial = &log->trials[candidate];
+    struct logged_trial *trial = &log->trials[candidate];
     bool good = status && strcmp(status, ok) == 0 && seconds > 0 && seconds < INFINITY;
     if (!good && (!status || !*status || strcmp(status, ok) == 0)) status = "failed";
     snprintf(trial->status, sizeof trial->status, "%s", status);
@@ -115,7 +115,7 @@ static json_t *with_real(json_t *object, const char *name, double value) {
     return NULL;
 }
 
-static json_t *trial_line(const struct trial *trial) {
+static json_t *trial_line(const struct logged_trial *trial) {
     json_t *line = json_pack("{s:s, s:s}", "config", trial->config, "status", trial->status);
     if (trial->predicted < INFINITY) line = with_real(line, "predicted", trial->predicted);
     if (strcmp(trial->status, ok) != 0) return line;

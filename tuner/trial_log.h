@@ -13,7 +13,7 @@
 
 #include "tuner/space.h"
 
-struct trial {
+struct logged_trial {
     char config[CONV_CONFIG_SIZE];
     char status[24];  /* "" : not tried */
     double predicted; /* cycles; INFINITY: not known */
@@ -28,7 +28,7 @@ struct trial_log {
     tess_conv_pass pass;
     int space; /* candidates that there were */
     int count;
-    struct trial *trials;
+    struct logged_trial *trials;
 };
 
 /* A log of today with one trial for each candidate, in the space's order, none tried. */

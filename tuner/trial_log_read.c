@@ -127,8 +127,8 @@ static bool get_time(const json_t *object, const char *name, bool zero, double *
     return true;
 }
 
-static const char *parse_trial(const json_t *object, struct trial *trial) {
-    *trial = (struct trial){.predicted = INFINITY, .seconds = INFINITY};
+static const char *parse_trial(const json_t *object, struct logged_trial *trial) {
+    *trial = (struct logged_trial){.predicted = INFINITY, .seconds = INFINITY};
     if (!get_text(object, "config", trial->config, sizeof trial->config) ||
         !get_text(object, "status", trial->status, sizeof trial->status) || !trial->status[0])
         return "no configuration with a status";
@@ -142,12 +142,12 @@ static const char *parse_trial(const json_t *object, struct trial *trial) {
     return NULL;
 }
 
-static tess_status append(struct reader *in, const struct trial *trial) {
+static tess_status append(struct reader *in, const struct logged_trial *trial) {
     struct trial_log *log = in->log;
     if (log->count == in->announced) return bad(in, "more trials than the header announces");
     if (log->count == in->room) {
         int room = in->room ? 2 * in->room : 256;
-        struct trial *grown = realloc(log->trials, (size_t)room * sizeof *grown);
+        struct logged_trial *grown = realloc(log->trials, (size_t)room * sizeof *grown);
         if (!grown) return no_memory(in);
         log->trials = grown;
         in->room = room;
@@ -163,7 +163,7 @@ static tess_status read_trials(struct reader *in) {
         if (status) return status;
         if (!there) break;
         json_t *object = parse_line(in);
-        struct trial trial;
+        struct logged_trial trial;
         const char *why = object ? parse_trial(object, &trial) : "no JSON object";
         json_decref(object);
         status = why ? bad(in, why) : append(in, &trial);

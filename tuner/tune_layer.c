@@ -19,10 +19,14 @@ void layer_close(struct tune_layer *layer) {
     search_destroy(layer->search);
     space_destroy(layer->space);
     free(layer->seconds);
+    free(layer->mad);
+    free(layer->status);
     free(layer->row);
     layer->search = NULL;
     layer->space = NULL;
     layer->seconds = NULL;
+    layer->mad = NULL;
+    layer->status = NULL;
     layer->row = NULL;
 }
 
@@ -47,8 +51,9 @@ static tess_status make_search(struct tune_layer *layer, const struct layer_turn
     return search_create(layer->space, &options, error, &layer->search);
 }
 
-static void learn(struct tune_layer *layer, int candidate, double seconds) {
+static void learn(struct tune_layer *layer, int candidate, double seconds, double mad) {
     char printed[CONV_CONFIG_SIZE];
+    layer->mad[candidate] = mad;
     search_tell(layer->search, candidate, seconds);
     layer->seconds[candidate] = seconds;
     if (!(seconds < INFINITY)) return;
@@ -70,7 +75,7 @@ static tess_status resume(struct tune_layer *layer, const struct layer_turn *tur
     for (int i = count - 1; i >= 0; i--) {
         int at = space_find_printed(layer->space, rows[i].config);
         if (at < 0) continue;
-        learn(layer, at, rows[i].seconds);
+        learn(layer, at, rows[i].seconds, rows[i].mad);
         layer->resumed++;
     }
     free(rows);
@@ -91,8 +96,10 @@ static tess_status make_space(struct tune_layer *layer, const struct layer_turn 
     if (status) return status;
     size_t count = (size_t)layer->space->count;
     layer->seconds = calloc(count, sizeof *layer->seconds);
+    layer->mad = calloc(count, sizeof *layer->mad);
+    layer->status = calloc(count, sizeof *layer->status);
     layer->row = calloc(count, sizeof *layer->row);
-    if (!layer->seconds || !layer->row)
+    if (!layer->seconds || !layer->mad || !layer->status || !layer->row)
         return error_set(error, TESS_OUT_OF_HOST_MEMORY, "tune: out of memory");
     status = make_search(layer, turn, guesses, error);
     return status ? status : resume(layer, turn, error);
@@ -150,14 +157,15 @@ static tess_status try_candidate(struct tune_layer *layer, const struct layer_tu
         layer->evaluations++;
         layer->failures += trial.status != DB_OK;
         if (trial.status == DB_OK) {
-            learn(layer, candidate, trial.seconds);
+            learn(layer, candidate, trial.seconds, trial.mad);
             layer->row[candidate] = trial.id;
         }
+        layer->status[candidate] = trial.status;
         turn->watch(turn->watch_user, layer, printed, &trial);
         if (trial.status == DB_OK) return TESS_OK;
         if (!may_pass(trial.status)) break;
     }
-    learn(layer, candidate, INFINITY);
+    learn(layer, candidate, INFINITY, 0);
     return TESS_OK;
 }
 

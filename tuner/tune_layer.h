@@ -12,8 +12,10 @@ struct tune_layer {
 
     struct space *space; /* owned; NULL: made when the layer is opened for the first time */
     struct search *search;
-    double *seconds; /* by candidate; 0: not measured, INFINITY: failed */
-    int64_t *row;    /* by candidate: its good trial's; 0: none of this session */
+    double *seconds;        /* by candidate; 0: not measured, INFINITY: failed */
+    double *mad;            /* by candidate, where seconds is a time */
+    enum db_status *status; /* by candidate, where it was tried */
+    int64_t *row;           /* by candidate: its good trial's; 0: none of this session */
 
     char first[CONV_CONFIG_SIZE]; /* what the planner takes untuned; its time; 0: not known */
     double first_seconds;

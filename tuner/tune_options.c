@@ -1,5 +1,7 @@
 #include "tuner/tune_options.h"
 
+#include "bench/fc_work.h"
+
 #include <getopt.h>
 #include <math.h>
 #include <stdarg.h>
@@ -24,6 +26,14 @@ static const char usage[] =
     "  --mode MODE       how thorough, see below (normal)\n"
     "  --budget SECONDS  for all problems together, in place of the mode's; verifying the winners "
     "comes on top\n"
+    "  --fc nNcCkK       a fully connected layer, e.g. n64c4096k4096: its passes by the "
+    "convolution "
+    "engine (tune that with\n"
+    "                    --problem nNcCh1w1kKr1s1) and by CLBlast, whichever is faster; may be "
+    "given "
+    "several times\n"
+    "  --clblast SECONDS search CLBlast's own parameters, measured on the first --fc, before that\n"
+    "  --record DIR      write a trial log of each problem and pass, for the replay of searches\n"
     "  --strict          only algorithms that round no more than the plain sum (no Winograd)\n"
     "  --seed N          of the search (1)\n"
     "  --json FILE       append one JSON object a line for every trial and every problem; - for "
@@ -123,6 +133,17 @@ static int add_problems(struct parse *parse, int option, const char *text) {
     return status ? fail(status == TESS_IO ? 1 : 2, "%s", error.text) : 0;
 }
 
+static int add_fc(struct tune_options *options, const char *text) {
+    struct tune_fc_options *fc = &options->fc;
+    tess_error error = {0};
+    tess_fc_desc desc;
+    if (fc_problem_parse(text, &error, &desc)) return fail(2, "--fc: %s", error.text);
+    if (fc->count == TUNE_FC_MAX) return fail(2, "--fc: more than %d; run it twice", TUNE_FC_MAX);
+    snprintf(fc->problems[fc->count++], sizeof fc->problems[0], "n%dc%dk%d", desc.n, desc.c,
+             desc.k);
+    return 0;
+}
+
 static int set_option(struct parse *parse, int option, const char *text) {
     struct tune_options *o = parse->options;
     switch (option) {
@@ -140,6 +161,13 @@ static int set_option(struct parse *parse, int option, const char *text) {
         return read_integer("--seed", text, 0, 9e15, &parse->seed);
     case 't':
         return read_real("--budget", text, 0.1, 1e9, &o->budget);
+    case 'F':
+        return add_fc(o, text);
+    case 'C':
+        return read_real("--clblast", text, 0, 1e9, &o->fc.clblast_seconds);
+    case 'r':
+        o->record = text;
+        return 0;
     case 'j':
         o->json = text;
         return 0;
@@ -163,8 +191,11 @@ static int set_option(struct parse *parse, int option, const char *text) {
 static int finish(struct parse *parse) {
     struct tune_options *o = parse->options;
     tess_error error = {0};
-    if (o->problems.count == 0)
-        return fail(2, "nothing to tune; give --net MODEL, --problems FILE or --problem KEY");
+    if (o->fc.clblast_seconds > 0 && o->fc.count == 0)
+        return fail(2, "--clblast: nothing to measure it on; give --fc n64c4096k4096");
+    if (o->problems.count == 0 && o->fc.count == 0)
+        return fail(2,
+                    "nothing to tune; give --net MODEL, --problems FILE or --problem KEY, or --fc");
     if (parse->batch > 0 && problem_list_set_batch(&o->problems, (int)parse->batch, &error))
         return fail(2, "%s", error.text);
     for (int i = 0; i < o->problems.count; i++) {
@@ -173,25 +204,22 @@ static int finish(struct parse *parse) {
             return fail(2, "%s", error.text);
     }
     o->seed = (uint64_t)parse->seed;
+    o->fc.seed = o->seed;
+    memcpy(o->fc.passes, o->passes, sizeof o->passes);
     return -1;
 }
 
 int tune_options_parse(struct tune_options *options, int argc, char **argv) {
-    static const struct option list[] = {{"problem", required_argument, NULL, 'p'},
-                                         {"problems", required_argument, NULL, 'f'},
-                                         {"net", required_argument, NULL, 'n'},
-                                         {"batch", required_argument, NULL, 'b'},
-                                         {"pass", required_argument, NULL, 'd'},
-                                         {"mode", required_argument, NULL, 'm'},
-                                         {"budget", required_argument, NULL, 't'},
-                                         {"json", required_argument, NULL, 'j'},
-                                         {"device", required_argument, NULL, 'D'},
-                                         {"db", required_argument, NULL, 'B'},
-                                         {"seed", required_argument, NULL, 's'},
-                                         {"strict", no_argument, NULL, 'S'},
-                                         {"verbose", no_argument, NULL, 'v'},
-                                         {"help", no_argument, NULL, 'h'},
-                                         {NULL, 0, NULL, 0}};
+    static const struct option list[] = {
+        {"problem", required_argument, NULL, 'p'}, {"problems", required_argument, NULL, 'f'},
+        {"net", required_argument, NULL, 'n'},     {"batch", required_argument, NULL, 'b'},
+        {"pass", required_argument, NULL, 'd'},    {"mode", required_argument, NULL, 'm'},
+        {"budget", required_argument, NULL, 't'},  {"fc", required_argument, NULL, 'F'},
+        {"clblast", required_argument, NULL, 'C'}, {"record", required_argument, NULL, 'r'},
+        {"json", required_argument, NULL, 'j'},    {"device", required_argument, NULL, 'D'},
+        {"db", required_argument, NULL, 'B'},      {"seed", required_argument, NULL, 's'},
+        {"strict", no_argument, NULL, 'S'},        {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     *options =
         (struct tune_options){.passes = {true, true, true}, .mode = tune_mode_find("normal")};
     struct parse parse = {.options = options, .seed = 1};

@@ -1,10 +1,12 @@
 #include "tuner/tune_session.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/timing.h"
+#include "tuner/trial_log.h"
 #include "tuner/tune_progress.h"
 #include "tuner/tune_report.h"
 
@@ -100,11 +102,33 @@ static double share_of(const struct tune_session *session, int i) {
 
 /* ---------------------------------------------------------------- rounds */
 
+/* DIR/<pass>_<key>.jsonl.gz: what was tried, for the replay of searches. */
+static tess_status record_layer(const struct tune_session *session, const struct tune_layer *layer,
+                                tess_error *error) {
+    const char *folder = session->options->record;
+    char path[4096];
+    struct trial_log *log = NULL;
+    if (!folder || !layer->space) return TESS_OK;
+    tess_status status =
+        trial_log_create(layer->space, runner_device(session->runner), error, &log);
+    if (status) return status;
+    for (int i = 0; i < layer->space->count; i++)
+        if (layer->seconds[i] > 0)
+            trial_log_set(log, i, db_status_name(layer->status[i]), layer->seconds[i],
+                          layer->mad[i]);
+    snprintf(path, sizeof path, "%s/%s_%s.jsonl.gz", folder, conv_pass_name(layer->problem.pass),
+             layer->key);
+    status = trial_log_write(path, log, error);
+    trial_log_destroy(log);
+    return status;
+}
+
 static tess_status finish_layer(struct watcher *watcher, struct tune_layer *layer,
                                 const struct layer_turn *turn, tess_error *error) {
     struct tune_session *session = &watcher->session;
     double start = timing_now();
     tess_status status = layer_finish(layer, turn, error);
+    if (!status) status = record_layer(session, layer, error);
     if (status) return status;
     session->finish_seconds = (session->finish_seconds * session->finished + timing_now() - start) /
                               (session->finished + 1);
@@ -216,7 +240,9 @@ tess_status tune_session_run(const struct tune_options *options, tess_error *err
     for (int round = 0; round < options->mode->round_count && !status; round++)
         status = run_round(&watcher, round, &turn, error);
     tune_progress_clear(&watcher.progress);
-    if (session->trials || !status) tune_report_table(&watcher.report, session);
+    if (!status && options->fc.count) status = tune_fc_run(session->runner, &options->fc, error);
+    if (session->layer_count && (session->trials || !status))
+        tune_report_table(&watcher.report, session);
     tess_error ignored;
     tess_status closed = tune_report_close(&watcher.report, status ? &ignored : error);
     close_session(session);

@@ -3,6 +3,7 @@
 #define TESSERA_TUNER_TUNE_SESSION_H
 
 #include "bench/problem_list.h"
+#include "tuner/tune_fc.h"
 #include "tuner/tune_layer.h"
 
 /* How thorough a run is. */
@@ -29,7 +30,9 @@ struct tune_options {
     bool passes[3], strict, verbose;
     double budget; /* seconds; 0: the mode's */
     uint64_t seed;
-    struct problem_list problems;      /* belongs to the caller */
+    const char *record;           /* folder for a trial log of each problem and pass; NULL: none */
+    struct tune_fc_options fc;    /* fully connected layers, after the convolutions */
+    struct problem_list problems; /* belongs to the caller */
     double build_seconds, run_seconds; /* deadlines; 0: see runner_options */
 };
 

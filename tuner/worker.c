@@ -15,12 +15,14 @@
 #include "tuner/measure.h"
 #include "tuner/message.h"
 #include "tuner/verify.h"
+#include "tuner/worker_fc.h"
 
 struct worker {
     tess_context *ctx;
     struct workbench *bench;
     struct instance *candidate, *incumbent;
     struct faults faults;
+    struct worker_fc fc;
     int out; /* where answers go */
 };
 
@@ -182,6 +184,16 @@ static json_t *do_winner(struct worker *worker, const json_t *request) {
     return status ? failed(worker, status) : verdict_answer(&verdict);
 }
 
+static json_t *do_fc(struct worker *worker, const json_t *request) {
+    struct worker_fc_result result;
+    tess_status status = worker_fc_run(&worker->fc, worker->ctx, request, &result);
+    if (status) return failed(worker, status);
+    return json_pack(
+        "{s:i, s:s, s:f, s:f, s:f, s:f}", "status", result.right ? DB_OK : DB_WRONG_RESULT, "cause",
+        result.right ? "" : "elements differ from the float64 product", "max_err", result.max_err,
+        "seconds", result.seconds, "mad", result.mad, "build_seconds", result.build_seconds);
+}
+
 static json_t *do_peak(struct worker *worker, const json_t *request) {
     (void)request;
     struct fma_roof roof;
@@ -200,7 +212,7 @@ static json_t *handle(struct worker *worker, const json_t *request) {
         json_t *(*run)(struct worker *, const json_t *);
     } requests[] = {{"open", do_open}, {"build", do_build}, {"verify", do_verify},
                     {"race", do_race}, {"adopt", do_adopt}, {"winner", do_winner},
-                    {"peak", do_peak}};
+                    {"peak", do_peak}, {"fc", do_fc}};
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
         if (strcmp(requests[i].name, text_of(request, "do")) == 0)
             return requests[i].run(worker, request);

@@ -9,6 +9,7 @@
    do adopt                               status; the candidate becomes the incumbent
    do winner, config, macs                status, max_err; see verify_winner
    do peak                                status, peak
+   do fc                                  see worker_fc.h
 
    status is an enum db_status, with a cause where it is not DB_OK. */
 #ifndef TESSERA_TUNER_WORKER_H

@@ -1,0 +1,182 @@
+#include "tuner/tune_fc.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/fc_work.h"
+#include "bench/timing.h"
+#include "ops/clblast_params.h"
+
+enum { KERNELS = 16, BUILD_DEADLINE = 180, TRIES_MAX = 100000 };
+static const char *const operations[] = {"fc_fwd", "fc_bwd_data", "fc_bwd_weights"};
+
+/* What is known to be best so far for each of CLBlast's kernels; "": its own parameters. */
+struct best_params {
+    char text[KERNELS][CLBLAST_TEXT_SIZE];
+};
+
+static json_t *params_json(const struct best_params *best) {
+    json_t *object = json_object();
+    for (int i = 0; i < clblast_kernel_count && i < KERNELS; i++)
+        if (best->text[i][0])
+            json_object_set_new(object, clblast_kernels[i].name, json_string(best->text[i]));
+    return object;
+}
+
+static tess_status measure(struct runner *runner, const struct db_subject *subject,
+                           const char *problem, int pass, const char *backend, double reference,
+                           const struct best_params *params, tess_error *error,
+                           struct trial *trial) {
+    json_t *request =
+        json_pack("{s:s, s:s, s:i, s:s, s:f, s:o}", "do", "fc", "problem", problem, "pass", pass,
+                  "backend", backend, "reference", reference, "parameters", params_json(params));
+    return runner_request(runner, subject, request, BUILD_DEADLINE, error, trial);
+}
+
+/* ---------------------------------------------------------------- CLBlast's parameters */
+
+struct clblast_search {
+    struct runner *runner;
+    const char *problem;
+    struct best_params best;
+    double best_seconds; /* of the forward pass with them */
+    double reference;    /* of the forward pass by the convolution engine */
+    uint64_t random;
+};
+
+static uint64_t next_random(uint64_t *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* A valid set: every parameter at random, or the best with one of them changed. false: none found. */
+static bool propose(struct clblast_search *search, const struct clblast_kernel *kernel,
+                    const char *from, int values[CLBLAST_PARAMS_MAX]) {
+    int base[CLBLAST_PARAMS_MAX];
+    bool near = *from && next_random(&search->random) % 2 == 0 &&
+                clblast_params_parse(kernel, from, NULL, base) == TESS_OK;
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
+        uint64_t moved = next_random(&search->random) % (uint64_t)kernel->param_count;
+        for (int i = 0; i < kernel->param_count; i++) {
+            const struct clblast_param *param = &kernel->params[i];
+            uint64_t pick = next_random(&search->random) % (uint64_t)param->count;
+            values[i] = near && (uint64_t)i != moved ? base[i] : param->values[pick];
+        }
+        if (clblast_params_valid(kernel, runner_device(search->runner), values)) return true;
+    }
+    return false;
+}
+
+static tess_status try_params(struct clblast_search *search, int index, const char *text,
+                              tess_error *error) {
+    const struct clblast_kernel *kernel = &clblast_kernels[index];
+    const struct db_subject subject = {.operation = "clblast",
+                                       .problem = kernel->name,
+                                       .dtype = "f32",
+                                       .algo = "clblast",
+                                       .config = text,
+                                       .kernel_hash = "",
+                                       .strict = true};
+    struct best_params params = search->best;
+    struct trial trial;
+    snprintf(params.text[index], CLBLAST_TEXT_SIZE, "%s", text);
+    tess_status status = measure(search->runner, &subject, search->problem, TESS_CONV_FWD,
+                                 "clblast", search->reference, &params, error, &trial);
+    if (status || trial.status != DB_OK) return status;
+    if (search->best_seconds > 0 && trial.seconds >= search->best_seconds) return TESS_OK;
+    printf("clblast %-14s %8.3f ms  %s\n", kernel->name, 1e3 * trial.seconds, text);
+    fflush(stdout);
+    search->best = params;
+    search->best_seconds = trial.seconds;
+    return TESS_OK;
+}
+
+/* The kernels that a product of the problem's size uses, with their shares of the time. */
+static const struct {
+    const char *kernel;
+    double share;
+} schedule[] = {{"Xgemm", 0.7},
+                {"XgemmDirect", 0.15},
+                {"GemmRoutine", 0.05},
+                {"Copy", 0.05},
+                {"Transpose", 0.05}};
+
+static tess_status search_clblast(struct clblast_search *search, double seconds,
+                                  tess_error *error) {
+    tess_status status = TESS_OK;
+    for (size_t s = 0; s < sizeof schedule / sizeof *schedule && !status; s++) {
+        const struct clblast_kernel *kernel = clblast_kernel_find(schedule[s].kernel);
+        int index = (int)(kernel - clblast_kernels);
+        double end = timing_now() + seconds * schedule[s].share;
+        do {
+            int values[CLBLAST_PARAMS_MAX];
+            char text[CLBLAST_TEXT_SIZE];
+            if (!propose(search, kernel, search->best.text[index], values)) break;
+            clblast_params_print(kernel, values, text);
+            status = try_params(search, index, text, error);
+        } while (!status && timing_now() < end);
+    }
+    return status;
+}
+
+/* ---------------------------------------------------------------- backends */
+
+static tess_status measure_backends(struct runner *runner, const char *problem, int pass,
+                                    const struct best_params *params, tess_error *error,
+                                    double *conv_seconds) {
+    static const char *const backends[] = {"conv", "clblast"};
+    struct trial trials[2];
+    for (int i = 0; i < 2; i++) {
+        const struct db_subject subject = {.operation = operations[pass],
+                                           .problem = problem,
+                                           .dtype = "f32",
+                                           .algo = backends[i],
+                                           .config = backends[i],
+                                           .kernel_hash = "",
+                                           .strict = true};
+        double reference = i && trials[0].status == DB_OK ? trials[0].seconds : 0;
+        tess_status status = measure(runner, &subject, problem, pass, backends[i], reference,
+                                     params, error, &trials[i]);
+        if (status) return status;
+    }
+    *conv_seconds = trials[0].status == DB_OK ? trials[0].seconds : 0;
+    bool both = trials[0].status == DB_OK && trials[1].status == DB_OK;
+    int first = trials[1].status == DB_OK &&
+                (trials[0].status != DB_OK || trials[1].seconds < trials[0].seconds);
+    printf("%-20s %-14s", problem, operations[pass]);
+    for (int i = 0; i < 2; i++)
+        if (trials[i].status == DB_OK)
+            printf("  %s %.3f ms", backends[i], 1e3 * trials[i].seconds);
+        else
+            printf("  %s failed: %s", backends[i], trials[i].cause);
+    if (both)
+        printf("  %s taken, %.2f times as fast", backends[first],
+               trials[!first].seconds / trials[first].seconds);
+    printf("\n");
+    fflush(stdout);
+    return TESS_OK;
+}
+
+tess_status tune_fc_run(struct runner *runner, const struct tune_fc_options *options,
+                        tess_error *error) {
+    struct clblast_search search = {.runner = runner,
+                                    .problem = options->problems[0],
+                                    .random = options->seed * 2654435761u + 88172645463325252u};
+    tess_status status = TESS_OK;
+    if (options->clblast_seconds > 0)
+        status = measure_backends(runner, options->problems[0], TESS_CONV_FWD, &search.best, error,
+                                  &search.reference);
+    if (!status && options->clblast_seconds > 0)
+        status = search_clblast(&search, options->clblast_seconds, error);
+    double conv_seconds;
+    for (int i = 0; i < options->count && !status; i++)
+        for (int pass = 0; pass < 3 && !status; pass++)
+            if (options->passes[pass])
+                status = measure_backends(runner, options->problems[i], pass, &search.best, error,
+                                          &conv_seconds);
+    return status;
+}
