@@ -138,7 +138,7 @@ tess_status timing_interleaved(tess_context *ctx, struct timed *work, int count,
     double *device = seconds + samples * count;
     tess_status status = TESS_OK;
     for (int i = 0; i < count && !status; i++)
-        status = calibrate(&sampler, &work[i], wanted);
+        if (work[i].runs_per_sample < 1) status = calibrate(&sampler, &work[i], wanted);
     for (int s = 0; s < samples && !status; s++)
         for (int i = 0; i < count && !status; i++) {
             int at = i * samples + s, runs = work[i].runs_per_sample;

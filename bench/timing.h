@@ -15,7 +15,7 @@ struct timed {
     double median, mad; /* mad: median of the absolute differences to the median */
     double best;
     double device; /* median by the device's own clock; 0 where the queue does not profile */
-    int runs_per_sample;
+    int runs_per_sample; /* above 0 beforehand: taken as it is, and the work counts as warm; a result otherwise */
 };
 
 struct timing_options {

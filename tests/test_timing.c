@@ -70,6 +70,19 @@ static void test_samples(void **state) {
     assert_true(work.mad < 1e-9);
 }
 
+/* Work whose runs a sample are known is not run but for its samples. */
+static void test_known_runs(void **state) {
+    static const double one[] = {0.001};
+    struct fake fake = {one, 1, 0, 0};
+    struct timed work = {.run = run_fake, .user = &fake, .runs_per_sample = 4};
+    const struct timing_options options = {.samples = 3, .clock = fake_clock};
+    now = 0;
+    assert_ok(*state, timing_interleaved(*state, &work, 1, &options));
+    assert_int_equal(fake.runs, 3 * 4);
+    assert_int_equal(work.runs_per_sample, 4);
+    assert_true(fabs(work.median - 0.001) < 1e-9);
+}
+
 /* A B A B: the runs of a round follow each other. */
 static void test_interleaving(void **state) {
     static const double one[] = {0.02}, two[] = {0.04};
@@ -131,11 +144,9 @@ static void test_device_clock(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_ratio_divides_drift_out),
-        cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_interleaving),
-        cmocka_unit_test(test_failing_work_ends_it),
+        cmocka_unit_test(test_statistics),   cmocka_unit_test(test_ratio_divides_drift_out),
+        cmocka_unit_test(test_samples),      cmocka_unit_test(test_known_runs),
+        cmocka_unit_test(test_interleaving), cmocka_unit_test(test_failing_work_ends_it),
         cmocka_unit_test(test_device_clock),
     };
     return cmocka_run_group_tests(tests, check_setup, check_teardown);

@@ -9,7 +9,7 @@
 static const struct {
     int samples;
     double hopeless;
-} stages[] = {{1, 2}, {4, 1.2}, {16, 0}};
+} stages[] = {{1, 2}, {4, 1.2}, {8, 1.08}, {16, 0}};
 static const double abort_ratio = 3;
 /* A look at a run shorter than so many samples says more about what else the machine does. */
 static const double look_samples = 3;
@@ -17,17 +17,25 @@ static const double look_samples = 3;
 struct pair {
     double candidate[RACE_SAMPLES_MAX], incumbent[RACE_SAMPLES_MAX];
     int count;
+    int candidate_runs, incumbent_runs; /* a sample; 0: not found out yet */
 };
 
 static tess_status sample_pair(struct instance *candidate, struct instance *incumbent, int count,
                                double sample_seconds, struct pair *pair) {
-    struct timed work[2] = {
-        {.run = instance_run, .user = candidate, .samples = pair->candidate + pair->count},
-        {.run = instance_run, .user = incumbent, .samples = pair->incumbent + pair->count}};
+    struct timed work[2] = {{.run = instance_run,
+                             .user = candidate,
+                             .samples = pair->candidate + pair->count,
+                             .runs_per_sample = pair->candidate_runs},
+                            {.run = instance_run,
+                             .user = incumbent,
+                             .samples = pair->incumbent + pair->count,
+                             .runs_per_sample = pair->incumbent_runs}};
     struct timing_options options = {.samples = count, .sample_seconds = sample_seconds};
     tess_status status =
         timing_interleaved(candidate->bench->ctx, work, incumbent ? 2 : 1, &options);
     if (!status) pair->count += count;
+    pair->candidate_runs = work[0].runs_per_sample;
+    pair->incumbent_runs = work[1].runs_per_sample;
     return status;
 }
 

@@ -21,7 +21,7 @@ struct race_result {
     bool aborted; /* three times the incumbent's time or more, after one look */
 };
 
-/* 1, then 4, then 16 samples of both in turn, as long as the candidate may still win. incumbent NULL: all samples of the candidate
+/* 1, then 4, 8 and 16 samples of both in turn, as long as the candidate may still win. incumbent NULL: all samples of the candidate
    alone, whose median is the result. Neither is packed here: weights change once a step at most. */
 tess_status race(struct instance *candidate, struct instance *incumbent,
                  const struct race_options *options, struct race_result *out);

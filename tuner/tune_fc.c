@@ -95,7 +95,7 @@ static tess_status try_params(struct clblast_search *search, int index, const ch
     return TESS_OK;
 }
 
-/* The kernels that a product of the problem's size uses, with their shares of the time. */
+/* Kernels that products use, with their shares of the time. A trial costs CLBlast's compilation, so that a short search may not come to the last ones. */
 static const struct {
     const char *kernel;
     double share;
@@ -108,17 +108,18 @@ static const struct {
 static tess_status search_clblast(struct clblast_search *search, double seconds,
                                   tess_error *error) {
     tess_status status = TESS_OK;
+    double end = timing_now();
     for (size_t s = 0; s < sizeof schedule / sizeof *schedule && !status; s++) {
         const struct clblast_kernel *kernel = clblast_kernel_find(schedule[s].kernel);
         int index = (int)(kernel - clblast_kernels);
-        double end = timing_now() + seconds * schedule[s].share;
-        do {
+        end += seconds * schedule[s].share;
+        while (!status && timing_now() < end) {
             int values[CLBLAST_PARAMS_MAX];
             char text[CLBLAST_TEXT_SIZE];
             if (!propose(search, kernel, search->best.text[index], values)) break;
             clblast_params_print(kernel, values, text);
             status = try_params(search, index, text, error);
-        } while (!status && timing_now() < end);
+        }
     }
     return status;
 }
