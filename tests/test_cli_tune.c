@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "db/db.h"
+#include "tuner/trial_log.h"
 
 static void check_usage(const char *const *args, const char *text) {
     struct program_result result = program_run(args);
@@ -35,6 +36,9 @@ static void test_usage(void **state) {
     USAGE("unknown option", "--problem", "n1c3h8w8k4r3s3", "--fast");
     USAGE("unexpected argument", "--problem", "n1c3h8w8k4r3s3", "resnet50");
     USAGE("unknown option or missing value", "--problem");
+    USAGE("n64c4096k4096", "--fc", "n64");
+    USAGE("n64c4096k4096", "--fc", "n64c0k3");
+    USAGE("--fc", "--problem", "n1c3h8w8k4r3s3", "--clblast", "5");
     assert_program(RUN("tune", "--help"), 0, "exhaustive");
     assert_program(RUN("tune", "--problems", "/nonexistent/list"), 1, "/nonexistent/list");
     assert_program(RUN("tune", "--problem", "n1c3h8w8k4r3s3", "--device", "no such device"), 1,
@@ -135,6 +139,61 @@ static void test_tune_then_plan(void **state) {
     scratch_remove(folder);
 }
 
+/* A fully connected layer: both backends measured, the faster one taken by the next plan, parameters of CLBlast found and taken up. */
+static void test_fully_connected(void **state) {
+    char folder[SCRATCH_PATH];
+    (void)state;
+    scratch_create(folder);
+    setenv("XDG_DATA_HOME", folder, 1);
+    struct program_result result =
+        RUN("tune", "--fc", "n1c24k8", "--pass", "fwd", "--clblast", "0.1");
+    bool conv = strstr(result.out, "conv taken");
+    if (!conv) assert_non_null(strstr(result.out, "clblast taken"));
+    end_done(&result);
+
+    tess_context *ctx;
+    tess_fc *fc = NULL;
+    assert_int_equal(check_setup((void **)&ctx), 0);
+    assert_ok(ctx, db_advise(ctx, NULL));
+    const tess_fc_desc desc = {.n = 1, .c = 24, .k = 8, .forward_only = true};
+    assert_ok(ctx, tess_fc_create(ctx, &desc, &fc));
+    tess_fc_info info = tess_fc_pass_info(fc, TESS_CONV_FWD);
+    assert_string_equal(info.tier, "exact");
+    assert_string_equal(info.backend, conv ? "conv" : "clblast");
+    tess_fc_destroy(fc);
+    tess_context_destroy(ctx);
+    scratch_remove(folder);
+}
+
+/* Every trial of a session, as the replay of searches reads it. */
+static void test_record(void **state) {
+    char folder[SCRATCH_PATH], path[SCRATCH_PATH], name[400];
+    (void)state;
+    scratch_create(folder);
+    setenv("XDG_DATA_HOME", folder, 1);
+    struct program_result result = RUN("tune", "--problem", key, "--pass", "fwd", "--mode", "rapid",
+                                       "--budget", "1", "--record", folder);
+    end_done(&result);
+    snprintf(name, sizeof name, "fwd_%s.jsonl.gz", key);
+    scratch_join(path, folder, name);
+    struct trial_log *log = NULL;
+    tess_error error = {0};
+    if (trial_log_read(path, &error, &log)) fail_msg("%s", error.text);
+    assert_string_equal(log->problem, key);
+    assert_true(log->count >= 1 && log->space >= log->count);
+    bool any = false;
+    for (int i = 0; i < log->count; i++)
+        any |= strcmp(log->trials[i].status, "ok") == 0 && log->trials[i].seconds > 0;
+    assert_true(any);
+    trial_log_destroy(log);
+    result = RUN("tune", "--problem", key, "--pass", "fwd", "--mode", "rapid", "--budget", "0.1",
+                 "--record", "/nonexistent/folder");
+    assert_int_equal(result.status, 1);
+    assert_non_null(strstr(result.err, "/nonexistent/folder"));
+    program_free(&result);
+    scratch_remove(folder);
+}
+
 /* A signal at any moment: one line that says so, a database that is whole, and the same command goes on. */
 static void test_interrupt_and_resume(void **state) {
     static const int signals[] = {SIGINT, SIGTERM, SIGINT, SIGINT};
@@ -173,6 +232,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_usage),
         cmocka_unit_test(test_tune_then_plan),
+        cmocka_unit_test(test_fully_connected),
+        cmocka_unit_test(test_record),
         cmocka_unit_test(test_interrupt_and_resume),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
