@@ -44,6 +44,15 @@ static void test_best(void **state) {
     assert_true(rows[0].strict && rows[0].this_device && rows[0].current);
     assert_string_equal(rows[1].config, "b");
     assert_int_equal(best(db, rows, 1), 1);
+    /* Wrong now is wrong before, for this configuration and problem alone. */
+    db_fixture_add(
+        db, &(struct db_fixture_trial){.problem = KEY, .config = "e", .status = DB_WRONG_RESULT});
+    assert_int_equal(best(db, rows, 8), 2);
+    db_fixture_add(
+        db, &(struct db_fixture_trial){.problem = KEY, .config = "a", .status = DB_WRONG_RESULT});
+    assert_int_equal(best(db, rows, 8), 1);
+    assert_string_equal(rows[0].config, "b");
+    db_fixture_add(db, &(struct db_fixture_trial){.problem = KEY, .config = "a2", .seconds = 1});
     db_close(db);
     /* Another driver, another device: nothing here; the first again: all. */
     db = db_fixture_open(*state, "cpu", "2");

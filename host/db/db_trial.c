@@ -98,6 +98,8 @@ static int end_body(struct db *db, void *user) {
                             finite_error(r->max_err), (int64_t)r->bytes, r->build_seconds,
                             r->sample_count ? r->samples : NULL, bytes, r->cause));
     end->found = code == SQLITE_OK && sqlite3_changes(db->handle) == 1;
+    if (code == SQLITE_OK && r->status == DB_WRONG_RESULT)
+        code = db_step(db, db_bind(db, DB_TRIAL_REVOKE, "i", row));
     return code;
 }
 
