@@ -8,50 +8,47 @@
    i counts the output pixels n, p, q; at(i) is the input pixel n, p u, q v. Activations NHWC, weights [C/g][K]. One
    work-item is a work-group: it owns vector registers, not lanes.
 
-   Forward and backward-data are one loop nest, "source" to "destination". A work-item copies the CB source channels
-   of its pixels to local memory, where rows are a fixed distance apart (no address arithmetic, no cache set that all
-   rows share), and multiplies tiles of MR pixels by blocks of KV vectors of packed weights:
+   Forward and backward-data are one loop nest, "source" to "destination". A work-item multiplies tiles of MR pixels,
+   which it reads where they lie, by blocks of KV vectors of packed weights:
 
-        rows in local memory         packed weights, one row a source channel
+        rows of the source           packed weights, one row a source channel
         +---+---+---+---+            +----------------+----------------+
         | 0 | 1 |...|MR |  channel c |  16 channels   |  16 channels   |   KV vectors
         +---+---+---+---+            +----------------+----------------+
           scalar, broadcast    x       vector loads                        += acc[MR][KV]
 
-   Packed weights: [group][block][source channel][16 KV], zero beyond the last channel. Where there are more than CB
-   source channels, the destination holds the sums in between.
+   Packed weights: [group][block][source channel][16 KV], zero beyond the last channel. A group of tiles does block after
+   block, so that a block of weights comes from afar once for all of them. Where there are more than cb source channels
+   (an argument), the destination holds the sums in between. While a tile computes, the rows, weights and results of
+   what follows are asked for, a few lines every 16 channels: asked for at once, they would hold up the loads that
+   the sums wait for.
 
    Backward-weights: a work-item sums over a chunk of the pixels, for some of the C/g and K/g. Band after band
    of pixels it copies x to panels of CT channels and dy to panels of 16 KV, both without gaps, and keeps CT x KV
    sums in registers. Each chunk has sums of its own, laid out as dw, which conv_gemm1x1_reduce adds in order.
 
    parameter  meaning                                             unit             legal
-   MR         pixels of a tile                                    pixels           1 .. 28
+   MR         pixels of a tile                                    pixels           1 .. 16
    KV         vectors of destination channels                     16 channels      1 .. 4
-   CB         source channels copied at a time                    channels         multiple of 16
    CT         input channels of a weight tile (bwd_weights)       channels         1 .. 16                           */
 
 #include "common.clh"
 #include "activation.clh"
 
 #ifndef MR
-#define MR 7
+#define MR 6
 #endif
 #ifndef KV
 #define KV 1
 #endif
-#ifndef CB
-#define CB 64
-#endif
 #ifndef CT
 #define CT 1
 #endif
-#if MR < 1 || MR > 28 || KV < 1 || KV > 4 || CT < 1 || CT > 16 || CB < 16 || CB % 16 != 0
+#if MR < 1 || MR > 16 || KV < 1 || KV > 4 || CT < 1 || CT > 16
 #error "conv_gemm1x1: tile out of range"
 #endif
 
 #define KB  (16 * KV) /* channels of a block */
-#define ROW (CB + 16) /* floats from one local row to the next: not a power of two */
 
 /* v to p[16 i], p[16 i + 1], ... One store: PoCL makes three of vstore16, and the two extractions that they need. */
 #ifdef __clang__
@@ -177,38 +174,65 @@ __kernel void conv_gemm1x1_pack_bwd_data(__global const float *restrict w,
 
 /* ---------------------------------------------------------------- forward and backward-data */
 
-static inline void copy_row(__local float *to, __global const float *from, int count) {
-    int i = 0;
-    for (; i + 16 <= count; i += 16) store_local(vload16(0, from + i), 0, to + i);
-    for (; i < count; i++) to[i] = from[i];
+/* Pixel i lies at n, p U, q V of a plane of H x W. */
+struct grid {
+    int P, Q, H, W, U, V;
+};
+
+/* Where the pixels of a tile lie, from place on; those that do not exist lie where the last one does. Moves place on. */
+static inline void tile_pixels(int at[MR], struct place *place, int count, struct grid g) {
+    for (int j = 0; j < MR; j++) {
+        at[j] = place->at;
+        if (j + 1 < count) *place = next_place(*place, g.P, g.Q, g.H, g.W, g.U, g.V);
+    }
+    *place = next_place(*place, g.P, g.Q, g.H, g.W, g.U, g.V);
 }
 
-static inline void multiply_add(float16 acc[MR][KV], __local const float *rows,
+/* What to ask for while a tile computes, spread evenly over its source channels. */
+struct ahead {
+    __global const float *rows; /* row_count rows of the tiles to come, row_step floats apart */
+    size_t row_step;
+    int row_count;
+    __global const float *weights; /* of the next block, weight_lines every 16 channels */
+    int weight_lines;
+    __global float *out; /* where the results will go, out_rows pixels every 16 channels */
+    size_t out_step;
+    int out_rows;
+};
+
+static inline void fetch_ahead(struct ahead a, int c) {
+    for (int j = 0; j < a.row_count; j++) fetch_line(a.rows + j * a.row_step + c);
+    for (int i = 0; i < a.weight_lines; i++)
+        fetch_line(a.weights + (c / 16 * a.weight_lines + i) * 16);
+    const int first = c / 16 * a.out_rows;
+    for (int j = first; j < min(first + a.out_rows, MR); j++)
+#pragma unroll
+        for (int v = 0; v < KV; v++) fetch_to_write(a.out + j * a.out_step + 16 * v);
+}
+
+static inline void multiply_add(float16 acc[MR][KV], __global const float *const row[MR], int c,
                                 __global const float *weights) {
     float16 w[KV];
 #pragma unroll
     for (int v = 0; v < KV; v++) w[v] = vload16(v, weights);
 #pragma unroll
     for (int j = 0; j < MR; j++) {
-        const float16 x = (float16)(rows[j * ROW]);
+        const float16 x = (float16)(row[j][c]);
 #pragma unroll
         for (int v = 0; v < KV; v++) acc[j][v] = FMA(x, w[v], acc[j][v]);
     }
 }
 
-/* While it computes, it asks for the same channels of the rows that will be copied next: step floats apart; next may be 0. */
-static inline void multiply(float16 acc[MR][KV], __local const float *rows,
-                            __global const float *weights, int channels,
-                            __global const float *next, size_t step) {
+static inline void multiply(float16 acc[MR][KV], __global const float *const row[MR],
+                            __global const float *weights, int channels, struct ahead ahead) {
     int c = 0;
     for (; c + 16 <= channels; c += 16) {
-        if (next)
-#pragma unroll
-            for (int j = 0; j < MR; j++) fetch_line(next + j * step + c);
-#pragma unroll 4
-        for (int i = 0; i < 16; i++) multiply_add(acc, rows + c + i, weights + (size_t)(c + i) * KB);
+        fetch_ahead(ahead, c);
+#pragma unroll 2
+        for (int i = 0; i < 16; i++)
+            multiply_add(acc, row, c + i, weights + (size_t)(c + i) * KB);
     }
-    for (; c < channels; c++) multiply_add(acc, rows + c, weights + (size_t)c * KB);
+    for (; c < channels; c++) multiply_add(acc, row, c, weights + (size_t)c * KB);
 }
 
 /* What follows the sum; bias and residual may be 0. */
@@ -221,171 +245,208 @@ struct epilogue {
 };
 
 /* A whole tile without residual, none or ReLU: step floats from pixel to pixel. */
-static inline void finish_whole(float16 acc[MR][KV], __global float *out, int step,
-                                struct epilogue e) {
-    const float16 floor = (float16)(e.act == ACT_RELU ? 0.0f : -INFINITY);
+static inline void finish_whole(float16 acc[MR][KV], __global float *dest, const int at[MR],
+                                int step, struct epilogue e) {
+    __global float *out[MR];
 #pragma unroll
-    for (int v = 0; v < KV; v++) {
-        const float16 b = e.bias ? vload16(v, e.bias) : (float16)(0.0f);
+    for (int j = 0; j < MR; j++) out[j] = dest + (size_t)at[j] * step;
+    if (e.more)
 #pragma unroll
-        for (int j = 0; j < MR; j++) {
-            float16 value = acc[j][v] + b;
-            if (e.more) value += vload16(v, out + (size_t)j * step);
-            value = floor > value ? floor : value; /* a NaN stays one */
-            if (e.stream)
-                stream_global(value, v, out + (size_t)j * step);
-            else
-                store_global(value, v, out + (size_t)j * step);
-        }
-    }
+        for (int j = 0; j < MR; j++)
+#pragma unroll
+            for (int v = 0; v < KV; v++) acc[j][v] += vload16(v, out[j]);
+    if (e.bias)
+#pragma unroll
+        for (int v = 0; v < KV; v++)
+#pragma unroll
+            for (int j = 0; j < MR; j++) acc[j][v] += vload16(v, e.bias);
+    if (e.act == ACT_RELU)
+#pragma unroll
+        for (int j = 0; j < MR; j++)
+#pragma unroll
+            for (int v = 0; v < KV; v++) /* a NaN stays one */
+                acc[j][v] = (float16)(0.0f) > acc[j][v] ? (float16)(0.0f) : acc[j][v];
+    if (e.stream)
+#pragma unroll
+        for (int j = 0; j < MR; j++)
+#pragma unroll
+            for (int v = 0; v < KV; v++) stream_global(acc[j][v], v, out[j]);
+    else
+#pragma unroll
+        for (int j = 0; j < MR; j++)
+#pragma unroll
+            for (int v = 0; v < KV; v++) store_global(acc[j][v], v, out[j]);
 }
 
 /* The first count pixels of a tile, lanes channels of each. Not unrolled, from a copy: the code stays short, and acc stays in
    registers until here. */
 static inline void finish_part(float16 acc[MR][KV], int count, int lanes, __global float *dest,
-                               int step, struct place place, int P, int Q, int H, int W, int U,
-                               int V, struct epilogue e) {
+                               const int at[MR], int step, struct epilogue e) {
     float16 tile[MR * KV];
+    int pixel[MR];
 #pragma unroll
-    for (int j = 0; j < MR; j++)
+    for (int j = 0; j < MR; j++) {
+        pixel[j] = at[j];
 #pragma unroll
         for (int v = 0; v < KV; v++) tile[j * KV + v] = acc[j][v];
+    }
     for (int j = 0; j < count; j++) {
-        __global float *out = dest + (size_t)place.at * step;
+        __global float *out = dest + (size_t)pixel[j] * step;
         for (int v = 0; v < KV; v++) {
             const int left = lanes - 16 * v;
             float16 value = tile[j * KV + v];
             if (e.more) value += load_lanes(left, out + 16 * v);
             if (e.bias) value += load_lanes(left, e.bias + 16 * v);
             if (e.residual)
-                value += load_lanes(left, e.residual + (size_t)place.at * step + 16 * v);
+                value += load_lanes(left, e.residual + (size_t)pixel[j] * step + 16 * v);
             store_lanes(activate16(value, e.act, e.alpha), left, out + 16 * v);
         }
-        place = next_place(place, P, Q, H, W, U, V);
     }
 }
 
 /* One tile: rows of channels source channels times one block. */
-static inline void tile(__local const float *rows, __global const float *weights, int channels,
-                        int count, int lanes, __global float *dest, int step, struct place place,
-                        int P, int Q, int H, int W, int U, int V, struct epilogue e,
-                        __global const float *next, size_t next_step) {
-    const bool whole = count == MR && lanes >= KB && U == 1 && V == 1;
-    __global float *out = dest + (size_t)place.at * step;
+static inline void tile(__global const float *source, const int source_at[MR], int source_step,
+                        __global const float *weights, int channels, int count, int lanes,
+                        __global float *dest, const int dest_at[MR], int dest_step,
+                        struct epilogue e, struct ahead ahead) {
+    const bool whole = count >= MR && lanes >= KB;
+    __global const float *row[MR];
     float16 acc[MR][KV];
 #pragma unroll
-    for (int j = 0; j < MR; j++)
+    for (int j = 0; j < MR; j++) {
+        row[j] = source + (size_t)source_at[j] * source_step;
 #pragma unroll
         for (int v = 0; v < KV; v++) acc[j][v] = (float16)(0.0f);
-    if (whole && (e.more || !e.stream))
-        for (int j = 0; j < MR; j++)
-            for (int v = 0; v < KV; v++) fetch_to_write(out + (size_t)j * step + 16 * v);
-    multiply(acc, rows, weights, channels, next, next_step);
+    }
+    ahead.out = dest + (size_t)dest_at[0] * dest_step;
+    if (!whole || (e.stream && !e.more)) ahead.out_rows = 0;
+    multiply(acc, row, weights, channels, ahead);
     if (whole && !e.residual && e.act <= ACT_RELU)
-        finish_whole(acc, out, step, e);
+        finish_whole(acc, dest, dest_at, dest_step, e);
     else
-        finish_part(acc, count, lanes, dest, step, place, P, Q, H, W, U, V, e);
+        finish_part(acc, count, lanes, dest, dest_at, dest_step, e);
 }
 
-/* Asks for the share that tile i has of lines lines, where i counts pixels up to count. */
-static inline void fetch_share(__global const float *from, int lines, int i, int count) {
-    if (!from) return;
-    const int share = lines * MR / count + 1, first = i / MR * share;
-    for (int line = first; line < min(lines, first + share); line++) fetch_line(from + 16 * line);
-}
+/* The operands of a product: S source and D destination channels of a group, step floats from pixel to pixel. One of both
+   grids is dense. */
+struct operands {
+    __global const float *source, *weights;
+    __global float *dest;
+    int S, D, source_step, dest_step;
+    struct grid from, to;
+};
 
-/* The loop nest. Sizes: S source and D destination channels of a group. Source pixels are i / su rows and i / sv columns apart,
-   destination pixels likewise: one of both is dense (grid P x Q, stride 1). */
-static inline void product(__global const float *source, __global const float *weights,
-                           __global float *dest, int first, int count, int block_from,
-                           int block_to, int S, int D, int source_step, int dest_step, int P,
-                           int Q, int SH, int SW, int SU, int SV, int DH, int DW, int DU, int DV,
-                           struct epilogue e, __local float *rows) {
-    for (int c = 0; c < S; c += CB) {
-        const int channels = min(CB, S - c);
-        const bool last = c + CB >= S;
-        struct place from = place_of(first, P, Q, SH, SW, SU, SV);
-        for (int i = 0; i < count; i++) {
-            copy_row(rows + i * ROW, source + (size_t)from.at * source_step + c, channels);
-            from = next_place(from, P, Q, SH, SW, SU, SV);
-        }
-        for (int i = count; i % MR != 0; i++) /* rows of the last tile that do not exist */
-            for (int j = 0; j < channels; j++) rows[i * ROW + j] = 0.0f;
-
-        for (int block = block_from; block < block_to; block++) {
-            const int d = block * KB;
-            struct epilogue part = {last && e.bias ? e.bias + d : 0,
-                                    last && e.residual ? e.residual + d : 0,
-                                    last ? e.act : ACT_NONE, e.alpha, c > 0,
-                                    last && e.stream};
-            __global const float *later = /* the weights that come after these */
-                block + 1 < block_to ? weights + ((size_t)(block + 1) * S + c) * KB
-                : last               ? 0
-                                     : weights + ((size_t)block_from * S + c + CB) * KB;
-            for (int i = 0; i < count; i += MR) {
-                const struct place ahead =
-                    place_of(last ? first + count + i : first + i, P, Q, SH, SW, SU, SV);
-                __global const float *next =
-                    block > block_from ? 0
-                                       : source + (size_t)ahead.at * source_step +
-                                             (last ? 0 : c + CB);
-                fetch_share(later, channels * KV, i, count);
-                tile(rows + i * ROW, weights + ((size_t)block * S + c) * KB, channels,
-                     min(MR, count - i), D - d, dest + d, dest_step,
-                     place_of(first + i, P, Q, DH, DW, DU, DV), P, Q, DH, DW, DU, DV, part,
-                      next, (size_t)SV * source_step);
-            }
+/* Channels c .. of count pixels from first on, times the blocks. Meanwhile it asks for the channels next_c .. of the
+   pixels from next on. */
+static inline void group_product(struct operands o, int first, int count, int c, int channels,
+                                 int block_from, int block_to, int next, int next_c, bool reload,
+                                 struct epilogue e) {
+    const bool last = c + channels >= o.S;
+    const int blocks = block_to - block_from, tiles = (count + MR - 1) / MR;
+    const int chunks = max(channels / 16, 1);
+    struct ahead ahead = {.row_step = (size_t)o.from.V * o.source_step,
+                          .weight_lines = reload ? (16 * KV + tiles - 1) / tiles : 0,
+                          .out_step = (size_t)o.to.V * o.dest_step,
+                          .out_rows = (MR + chunks - 1) / chunks};
+    for (int block = block_from; block < block_to; block++) {
+        const int d = block * KB;
+        struct epilogue part = {last && e.bias ? e.bias + d : 0,
+                                last && e.residual ? e.residual + d : 0,
+                                last ? e.act : ACT_NONE, e.alpha, c > 0, last && e.stream};
+        __global const float *weights = o.weights + ((size_t)block * o.S + c) * KB;
+        __global const float *later = /* the weights that come after these */
+            o.weights +
+            ((size_t)(block + 1 < block_to ? block + 1 : block_from) * o.S +
+             (block + 1 < block_to ? c : next_c)) * KB;
+        struct place from =
+            place_of(first, o.from.P, o.from.Q, o.from.H, o.from.W, o.from.U, o.from.V);
+        struct place to = place_of(first, o.to.P, o.to.Q, o.to.H, o.to.W, o.to.U, o.to.V);
+        for (int t = 0; t < tiles; t++) {
+            int source_at[MR], dest_at[MR];
+            const int left = min(MR, count - t * MR);
+            tile_pixels(source_at, &from, left, o.from);
+            tile_pixels(dest_at, &to, left, o.to);
+            const int share = (block - block_from) * tiles + t;
+            const int row = share * MR / blocks;
+            ahead.row_count = (share + 1) * MR / blocks - row;
+            ahead.rows = o.source + next_c +
+                         (size_t)place_of(next + row, o.from.P, o.from.Q, o.from.H, o.from.W,
+                                          o.from.U, o.from.V).at * o.source_step;
+            ahead.weights = later + (size_t)t * chunks * ahead.weight_lines * 16;
+            tile(o.source + c, source_at, o.source_step, weights, channels, left, o.D - d,
+                 o.dest + d, dest_at, o.dest_step, part, ahead);
         }
     }
 }
 
-/* Global size: (groups of tiles, groups x parts). */
+/* The loop nest: groups of tiles, up to cb source channels at a time. */
+static inline void product(struct operands o, int first, int count, int group, int cb,
+                           int block_from, int block_to, struct epilogue e) {
+    /* Weights that stay in the second-level cache need not be asked for. */
+    const bool reload = (size_t)(block_to - block_from) * o.S * KB > 1 << 18;
+    for (int i = 0; i < count; i += group)
+        for (int c = 0; c < o.S; c += cb) {
+            const bool last = c + cb >= o.S;
+            group_product(o, first + i, min(group, count - i), c, min(cb, o.S - c), block_from,
+                          block_to, last ? first + i + group : first + i, last ? 0 : c + cb,
+                          reload, e);
+        }
+}
+
+/* Global size: (spans of pixels, groups x parts). tiles: of a group. */
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_gemm1x1_fwd(__global const float *restrict x, __global const float *restrict packed,
                  __global const float *bias, __global const float *residual,
                  __global float *restrict y, int pixels, int H, int W, int C, int P, int Q, int K,
-                 int U, int V, int G, int tiles, int parts, int stream, int act, float alpha, __local float *rows) {
+                 int U, int V, int G, int span, int tiles, int cb, int parts, int stream, int act,
+                 float alpha) {
     const int Cg = C / G, Kg = K / G, blocks = (Kg + KB - 1) / KB;
     const int group = (int)get_global_id(1) / parts, part = (int)get_global_id(1) % parts;
-    const int first = (int)get_global_id(0) * tiles * MR;
+    const int first = (int)get_global_id(0) * span;
+    const struct operands o = {x + group * Cg, packed + (size_t)group * blocks * Cg * KB,
+                               y + group * Kg, Cg, Kg, C, K, {P, Q, H, W, U, V},
+                               {P, Q, P, Q, 1, 1}};
     struct epilogue e = {bias ? bias + group * Kg : 0, residual ? residual + group * Kg : 0, act,
                          alpha, false, stream && Kg % 16 == 0 && ((size_t)y & 63) == 0};
-    product(x + group * Cg, packed + (size_t)group * blocks * Cg * KB, y + group * Kg, first,
-            min(tiles * MR, pixels - first), blocks * part / parts, blocks * (part + 1) / parts,
-            Cg, Kg, C, K, P, Q, H, W, U, V, P, Q, 1, 1, e, rows);
+    product(o, first, min(span, pixels - first), tiles * MR, cb, blocks * part / parts,
+            blocks * (part + 1) / parts, e);
 }
 
 /* Zeros for the channels from .. to - 1 of the pixels that lie between those of the destination. */
 static inline void fill_between(__global float *dest, int step, int first, int count, int from,
-                                int to, int P, int Q, int H, int W, int U, int V) {
-    struct place place = place_of(first, P, Q, H, W, U, V);
+                                int to, struct grid g, bool stream) {
+    struct place place = place_of(first, g.P, g.Q, g.H, g.W, g.U, g.V);
     for (int i = 0; i < count; i++) {
-        for (int u = 0; u < min(U, H - place.p * U); u++)
-            for (int v = u == 0 ? 1 : 0; v < min(V, W - place.q * V); v++) {
-                __global float *out = dest + (size_t)(place.at + u * W + v) * step;
+        for (int u = 0; u < min(g.U, g.H - place.p * g.U); u++)
+            for (int v = u == 0 ? 1 : 0; v < min(g.V, g.W - place.q * g.V); v++) {
+                __global float *out = dest + (size_t)(place.at + u * g.W + v) * step;
                 for (int c = from; c < to; c += 16)
-                    store_lanes((float16)(0.0f), to - c, out + c);
+                    if (stream)
+                        stream_global((float16)(0.0f), 0, out + c);
+                    else
+                        store_lanes((float16)(0.0f), to - c, out + c);
             }
-        place = next_place(place, P, Q, H, W, U, V);
+        place = next_place(place, g.P, g.Q, g.H, g.W, g.U, g.V);
     }
 }
 
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_gemm1x1_bwd_data(__global const float *restrict dy, __global const float *restrict packed,
                       __global float *restrict dx, int pixels, int H, int W, int C, int P, int Q,
-                      int K, int U, int V, int G, int tiles, int parts, int stream, __local float *rows) {
+                      int K, int U, int V, int G, int span, int tiles, int cb, int parts,
+                      int stream) {
     const int Cg = C / G, Kg = K / G, blocks = (Cg + KB - 1) / KB;
     const int group = (int)get_global_id(1) / parts, part = (int)get_global_id(1) % parts;
-    const int first = (int)get_global_id(0) * tiles * MR;
-    const int count = min(tiles * MR, pixels - first);
+    const int first = (int)get_global_id(0) * span, count = min(span, pixels - first);
     const int from = blocks * part / parts, to = blocks * (part + 1) / parts;
+    const struct operands o = {dy + group * Kg, packed + (size_t)group * blocks * Kg * KB,
+                               dx + group * Cg, Kg, Cg, K, C, {P, Q, P, Q, 1, 1},
+                               {P, Q, H, W, U, V}};
     struct epilogue e = {0, 0, ACT_NONE, 0.0f, false,
                          stream && Cg % 16 == 0 && ((size_t)dx & 63) == 0};
-    product(dy + group * Kg, packed + (size_t)group * blocks * Kg * KB, dx + group * Cg, first,
-            count, from, to, Kg, Cg, K, C, P, Q, P, Q, 1, 1, H, W, U, V, e, rows);
+    product(o, first, count, tiles * MR, cb, from, to, e);
     if (U > 1 || V > 1)
-        fill_between(dx + group * Cg, C, first, count, from * KB, min(to * KB, Cg), P, Q, H, W, U,
-                     V);
+        fill_between(o.dest, C, first, count, from * KB, min(to * KB, Cg), o.to, e.stream);
 }
 
 /* ---------------------------------------------------------------- backward-weights */

@@ -12,11 +12,12 @@ enum { LANES = 16 }; /* of a float16 */
 #define IN_ROWS    (CONV_IN_FWD | CONV_IN_BWD_DATA)
 #define IN_WEIGHTS CONV_IN_BWD_WEIGHTS
 static const struct conv_param params[PARAM_COUNT] = {
-    [MR] = {"mr", IN_ROWS, 6, {1, 3, 6, 9, 14, 28}},
+    [MR] = {"mr", IN_ROWS, 4, {1, 3, 6, 9}},
     [KV] = {"kv", CONV_IN_ALL, 4, {1, 2, 3, 4}},
-    [CB] = {"cb", IN_ROWS, 4, {64, 128, 256, 512}},
-    /* Tiles of pixels that a work-item does, and parts that share the destination's channels. */
-    [TILES] = {"tiles", IN_ROWS, 4, {1, 4, 28, 66}},
+    /* Source channels of one sum in registers. */
+    [CB] = {"cb", IN_ROWS, 3, {128, 512, 2048}},
+    /* Tiles of pixels that share a block of weights, and parts that share the destination's channels. */
+    [TILES] = {"tiles", IN_ROWS, 3, {4, 16, 32}},
     [PARTS] = {"parts", IN_ROWS, 3, {1, 2, 8}},
     /* Whether results bypass the caches. */
     [STREAM] = {"stream", IN_ROWS, 2, {0, 1}},
@@ -72,8 +73,20 @@ static size_t packed_bytes(const struct conv_problem *p, const struct conv_confi
     return is_rows(p) ? (size_t)packed_floats(p, config) * sizeof(float) : 0;
 }
 
-static int groups_of_tiles(const struct conv_problem *p, const struct conv_config *config) {
-    return ceil_div(pixels(p), config->value[MR] * config->value[TILES]);
+/* How the pixels are shared out: tiles of a group, pixels of a work-item (whole groups). */
+struct share {
+    int tiles, span;
+};
+
+/* Groups of equal size, a multiple of the compute units where there are few of them; about 32 work-items a unit otherwise. */
+static struct share share_pixels(const struct conv_problem *p, const tess_device_info *device,
+                                 const struct conv_config *config) {
+    int mr = config->value[MR], units = device->compute_units ? (int)device->compute_units : 1;
+    int sets = config->value[PARTS] * p->d.groups, all = ceil_div(pixels(p), mr);
+    int groups = ceil_div(all, config->value[TILES]);
+    if (sets % units != 0) groups = ceil_div(groups, units) * units;
+    int tiles = ceil_div(all, groups), items = ceil_div(32 * units, sets);
+    return (struct share){tiles, mr * tiles * (groups > items ? groups / items : 1)};
 }
 
 static int chunk_pixels(const struct conv_problem *p, const struct conv_config *config) {
@@ -98,10 +111,10 @@ static int k_part(const struct conv_problem *p, const struct conv_config *config
     return part_size(p->kg, config->value[KPART], config->value[KV] * LANES);
 }
 
-/* The rows of a group of tiles, or the panels of a band. */
+/* The panels of a band. */
 static size_t local_bytes(const struct conv_problem *p, const struct conv_config *config) {
     const int *v = config->value;
-    if (is_rows(p)) return (size_t)v[TILES] * (size_t)v[MR] * (size_t)(v[CB] + 16) * sizeof(float);
+    if (is_rows(p)) return 0;
     int band = band_pixels(p, config), x_channels = c_part(p, config);
     int dy_channels = k_part(p, config);
     int x_panel = (ceil_div(band * v[CT], LANES) + 1) * LANES;
@@ -158,10 +171,19 @@ static bool block_fits(const struct conv_problem *p, const tess_device_info *dev
         best = at_most(best, padded(channels, i));
     return kv == 1 || ((kv - 1) * LANES < channels && 10 * padded(channels, kv) <= 11 * best);
 }
+static bool in_registers(const tess_device_info *device, int rows, int vectors) {
+    return (rows + 1) * vectors * register_parts(device) <= vector_registers(device);
+}
+/* The largest tile that fits the registers; one vector, which needs more loads, is for few channels or few registers. */
 static bool row_tile_fits(const struct conv_problem *p, const tess_device_info *device,
                           const struct conv_config *config) {
-    const int *v = config->value;
-    return !is_rows(p) || tile_fits(p, device, v[MR] * v[KV], v[KV]);
+    int mr = config->value[MR], kv = config->value[KV], larger = 0;
+    if (!is_rows(p)) return true;
+    if (kv == 1 && dest_channels(p) > LANES && register_parts(device) == 1) return false;
+    if (mr > 1 && !in_registers(device, mr, kv)) return false;
+    for (int i = 0; i < params[MR].count; i++)
+        larger += params[MR].values[i] > mr && in_registers(device, params[MR].values[i], kv);
+    return larger == 0;
 }
 static bool weight_tile_fits(const struct conv_problem *p, const tess_device_info *device,
                              const struct conv_config *config) {
@@ -169,12 +191,14 @@ static bool weight_tile_fits(const struct conv_problem *p, const tess_device_inf
     return is_rows(p) || tile_fits(p, device, v[CT] * v[KV], v[KV]);
 }
 
-/* Rows are as short as the channels allow, but not shorter than 128 where there are that many. */
-static bool rows_fit(const struct conv_problem *p, const tess_device_info *device,
-                     const struct conv_config *config) {
+/* Limits that do not limit anything would give one plan several names. */
+static bool cb_fits(const struct conv_problem *p, const tess_device_info *device,
+                    const struct conv_config *config) {
     (void)device;
-    int cb = config->value[CB], channels = source_channels(p);
-    return !is_rows(p) || cb == 64 ? channels <= 64 || !is_rows(p) : cb / 2 < channels;
+    const struct conv_param *cb = &params[CB];
+    for (int i = 1; is_rows(p) && i < cb->count; i++)
+        if (cb->values[i] == config->value[CB]) return cb->values[i - 1] < source_channels(p);
+    return true;
 }
 /* Parts only where pixels alone do not keep all compute units busy. */
 static bool parts_fit(const struct conv_problem *p, const tess_device_info *device,
@@ -182,10 +206,9 @@ static bool parts_fit(const struct conv_problem *p, const tess_device_info *devi
     const int *v = config->value;
     if (!is_rows(p) || v[PARTS] == 1) return true;
     return v[PARTS] <= blocks(p, config) &&
-           groups_of_tiles(p, config) <= 32 * (int)device->compute_units;
+           ceil_div(pixels(p), v[MR] * v[TILES]) <= 32 * (int)device->compute_units;
 }
 
-/* Limits that do not limit anything would give one plan several names. */
 static bool chunk_fits(const struct conv_problem *p, const tess_device_info *device,
                        const struct conv_config *config) {
     (void)device;
@@ -209,7 +232,7 @@ static const struct conv_constraint constraints[] = {
     {1u << KV, block_fits},
     {1u << MR | 1u << KV, row_tile_fits},
     {1u << KV | 1u << CT, weight_tile_fits},
-    {1u << CB, rows_fit},
+    {1u << CB, cb_fits},
     {1u << MR | 1u << KV | 1u << TILES | 1u << PARTS, parts_fit},
     {1u << CHUNK, chunk_fits},
     {1u << CPART, c_part_fits},
@@ -245,23 +268,25 @@ static double spread(double cycles_each, double items, const tess_device_info *d
 static double predict_rows(const struct conv_problem *p, const tess_device_info *device,
                            const struct conv_config *config) {
     const int *v = config->value;
+    struct share share = share_pixels(p, device, config);
     int parts = register_parts(device), source = source_channels(p);
-    int part_blocks = ceil_div(blocks(p, config), v[PARTS]), rows = v[MR] * v[TILES];
-    if (rows > pixels(p)) rows = ceil_div(pixels(p), v[MR]) * v[MR];
-    /* Sums come from the destination and go there once for every copy of rows; the last time, they leave the caches, or
-       their lines come in first. */
-    double dest_bytes = 4.0 * pixels(p) * p->d.groups * dest_channels(p);
-    double last = (dest_bytes > 4e6) == (v[STREAM] == 1) ? 3 : 6;
+    int part_blocks = ceil_div(blocks(p, config), v[PARTS]);
+    int rows = at_most(share.span, pixels(p));
+    /* Sums come from the destination and go there once for every further pass over its channels; the last time, they leave the
+       caches, or their lines come in first. */
+    double dest_bytes =
+        4.0 * (double)(p->pass == TESS_CONV_FWD ? conv_problem_y(p) : conv_problem_x(p));
+    double last = (dest_bytes > 4e6) == (v[STREAM] == 1) ? 3 : 4;
     double sums = v[MR] * v[KV] * parts * (2.0 * (ceil_div(source, v[CB]) - 1) + last);
-    double tile = source * body_cycles(device, v[MR], v[KV]) + sums + 30;
-    /* Many rows share the second-level cache with the weights. */
-    if (local_bytes(p, config) > 200000) tile *= 1.08;
-    double copy = 0.15 * rows * source;
-    /* Weights that do not stay in the second-level cache come from further away for each work-item. */
-    double part_bytes = 4.0 * source * part_blocks * LANES * v[KV];
-    double reload = part_bytes > 1.5e6 ? part_bytes / 16 : part_bytes / 64;
-    return spread(tile * (rows / v[MR]) * part_blocks + copy + reload + 200,
-                  (double)groups_of_tiles(p, config) * v[PARTS] * p->d.groups, device);
+    /* Weights that do not stay in the second-level cache come from further away for each group. */
+    double block_bytes = 4.0 * source * LANES * v[KV];
+    double reload = block_bytes * part_blocks > 1e6 ? block_bytes / 40 / share.tiles : 0;
+    double tile =
+        source * body_cycles(device, v[MR], v[KV]) + sums + reload + 60 + 300.0 / share.tiles;
+    /* Rows that do not stay there do so for each block. */
+    if (part_blocks > 1 && 4.0 * share.tiles * v[MR] * at_most(source, v[CB]) > 6e5) tile *= 1.08;
+    return spread(tile * ceil_div(rows, v[MR]) * part_blocks + 200,
+                  (double)ceil_div(pixels(p), share.span) * v[PARTS] * p->d.groups, device);
 }
 
 static double predict_weights(const struct conv_problem *p, const tess_device_info *device,
@@ -314,7 +339,7 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
     const int *v = config->value;
     char options[80];
     if (is_rows(p))
-        snprintf(options, sizeof options, "-DMR=%d -DKV=%d -DCB=%d", v[MR], v[KV], v[CB]);
+        snprintf(options, sizeof options, "-DMR=%d -DKV=%d", v[MR], v[KV]);
     else
         snprintf(options, sizeof options, "-DCT=%d -DKV=%d", v[CT], v[KV]);
     struct program *program;
@@ -363,7 +388,7 @@ static tess_status enqueue_rows(const struct gemm *gemm, const tess_conv_args *a
     const struct conv_problem *p = &gemm->problem;
     const int *v = gemm->config.value;
     bool forward = p->pass == TESS_CONV_FWD;
-    struct kernel_arg list[5 + DIMS + 6];
+    struct kernel_arg list[5 + DIMS + 7];
     unsigned count = 0;
     list[count++] = ARG_TENSOR(forward ? args->x : args->y);
     list[count++] = ARG_TENSOR(packed);
@@ -374,17 +399,19 @@ static tess_status enqueue_rows(const struct gemm *gemm, const tess_conv_args *a
     list[count++] = ARG_TENSOR(forward ? args->y : args->x);
     append_dimensions(p, list + count);
     count += DIMS;
-    list[count++] = ARG_INT(v[TILES]);
+    struct share share = share_pixels(p, &gemm->ctx->device, &gemm->config);
+    list[count++] = ARG_INT(share.span);
+    list[count++] = ARG_INT(share.tiles);
+    list[count++] = ARG_INT(v[CB]);
     list[count++] = ARG_INT(v[PARTS]);
     list[count++] = ARG_INT(v[STREAM]);
     if (forward) {
         list[count++] = ARG_INT((int)p->act.kind);
         list[count++] = ARG_FLOAT(p->act.alpha);
     }
-    list[count++] = ARG_LOCAL(local_bytes(p, &gemm->config));
     struct kernel_range range = {
         2,
-        {(size_t)groups_of_tiles(p, &gemm->config), (size_t)p->d.groups * (size_t)v[PARTS]},
+        {(size_t)ceil_div(pixels(p), share.span), (size_t)p->d.groups * (size_t)v[PARTS]},
         {1, 1}};
     return kernel_enqueue(gemm->ctx, gemm->main, &range, list, count, "convolution");
 }
