@@ -21,9 +21,15 @@
    earlier where it would overhang. A tap that reaches into the padding with up to EDGE pixels of the tile, on one side, has
    a loop of its own for the others: padding costs no arithmetic. Beyond that, pixel after pixel.
 
-   Backward-weights: a work-item makes some tiles of dw, ST taps of a row x CT input channels x KV float16 of output
-   channels in registers, summed over a chunk of the (n, p) rows, band after band of rows. If there is one chunk, the sums
-   are dw. Otherwise they are [chunk][group][block][R][S][C/g][16 KV], added in order by conv_direct_reduce.
+   Backward-weights: a work-item sums over a chunk of the pixels for some of the C/g and K/g. Band after band (columns of rows
+   of images) it copies x and dy to panels without gaps in local memory, where no set of the cache is what all pixels share
+   and all taps and blocks find them again:
+
+        x panel    [row h][column w mod v][w div v][image][CT]    ST > 1: [row h][column w][CT], zero in the padding
+        dy panel   [row p][column q][image][16 KV]
+
+   ST x CT x KV sums are in registers: ST taps of a row x CT input channels x KV float16 of output channels. Each chunk has sums
+   of its own, laid out as dw, which conv_direct_reduce adds in order.
 
    parameter  meaning                                             unit             legal
    PASS       forward, backward-data or backward-weights          -                0, 1, 2
@@ -33,7 +39,7 @@
    EDGE       pixels of a tile that may lie in the padding        pixels           0 .. 2
    STEP       from pixel to pixel of the source (PASS 0, 1)       floats           as the problem's; 0: run-time argument
    CT         input channels of a tile (PASS 2)                   channels         1 .. 28
-   ST         taps of a row in a tile (PASS 2), divides S         taps             1 .. 7                          */
+   ST         taps of a row in a tile (PASS 2), divides S         taps             1 .. 11, 1 if e > 1             */
 
 #include "common.clh"
 #include "activation.clh"
@@ -62,7 +68,7 @@
 #ifndef ST
 #define ST 1
 #endif
-#if WT < 1 || WT > 28 || NT < 1 || NT > 4 || KV < 1 || KV > 4 || CT < 1 || CT > 28 || ST < 1 || ST > 7
+#if WT < 1 || WT > 28 || NT < 1 || NT > 4 || KV < 1 || KV > 4 || CT < 1 || CT > 28 || ST < 1 || ST > 11
 #error "conv_direct: tile out of range"
 #endif
 #if PASS < 0 || PASS > 2 || EDGE < 0 || EDGE > 2 || STEP < 0
@@ -85,9 +91,25 @@
 #define EMBEDDED(j) (KV == 2 && (j) % 2 == 0)
 #define LAST_FROM_MEMORY(count) ((count) * KV + KV + 1 > 32)
 
+/* v to p[16 i], p[16 i + 1], ... One store: PoCL makes three of vstore16, and the two extractions that they need. */
+#ifdef __clang__
+typedef float16 __attribute__((aligned(4))) unaligned16;
+#define DEFINE_STORE16(name, SPACE)                                                                \
+    static inline void name(float16 v, int i, SPACE float *p) {                                    \
+        *(SPACE unaligned16 *)(p + 16 * i) = v;                                                    \
+    }
+#else
+#define DEFINE_STORE16(name, SPACE)                                                                \
+    static inline void name(float16 v, int i, SPACE float *p) {                                    \
+        vstore16(v, i, p);                                                                         \
+    }
+#endif
+DEFINE_STORE16(store_global, __global)
+DEFINE_STORE16(store_local, __local)
+
 /* The first count lanes of v to p; count may be 0 or less. */
 static inline void store_lanes(float16 v, int count, __global float *p) {
-    if (count >= 16) vstore16(v, 0, p);
+    if (count >= 16) store_global(v, 0, p);
     if (count >= 16 || count <= 0) return;
     if (count & 8) {
         vstore8(v.lo, 0, p);
@@ -375,179 +397,5 @@ conv_direct_bwd_data(__global const float *restrict dy, __global const float *re
 #endif
 
 #if PASS == 2
-/* ---------------------------------------------------------------- backward-weights */
-
-/* acc += x[c] dy[k] for one pixel and tap. */
-static inline void weights_pixel(float16 acc[CT][KV], __global const float *x, float16 g[KV]) {
-#pragma unroll
-    for (int c = 0; c < CT; c++) {
-        float16 a = (float16)(x[c]);
-#pragma unroll
-        for (int v = 0; v < KV; v++) {
-            if (v > 0 && EMBEDDED(c)) {
-                OPAQUE(x);
-                a = (float16)(x[c]);
-            }
-            acc[c][v] = FMA(a, g[v], acc[c][v]);
-        }
-    }
-}
-
-/* The pixels from .. to - 1 of one output row, where every tap of the tile lies inside. */
-static inline void weights_inside(float16 acc[ST][CT][KV], __global const float *x,
-                                  __global const float *dy, int from, int to, int x_step, int tap,
-                                  int K) {
-    __global const float *at[ST], *end = dy + to * K;
-#pragma unroll
-    for (int s = 0; s < ST; s++) at[s] = x + from * x_step + s * tap;
-    for (dy += from * K; dy != end; dy += K) {
-        float16 g[KV];
-#pragma unroll
-        for (int v = 0; v < KV; v++) g[v] = vload16(v, dy);
-#pragma unroll
-        for (int s = 0; s < ST; s++) {
-            weights_pixel(acc[s], at[s], g);
-            at[s] += x_step;
-            OPAQUE(at[s]);
-        }
-    }
-}
-
-/* Columns q from .x to .y - 1 read inside the image where q = 0 reads column col. */
-static inline int2 columns_inside(int col, int V, int W, int Q) {
-    const int from = col < 0 ? min((V - 1 - col) / V, Q) : 0;
-    const int to = col < W ? min((W - 1 - col) / V + 1, Q) : 0;
-    return (int2)(from, max(from, to));
-}
-
-/* One output row. x: what tap 0 of the tile reads for q = 0, column col0 of the row. */
-static inline void weights_row(float16 acc[ST][CT][KV], __global const float *x,
-                               __global const float *dy, int col0, int V, int E, int C, int W,
-                               int Q, int K) {
-    int2 all = (int2)(0, Q); /* where every tap lies inside */
-    for (int s = 0; s < ST; s++) {
-        const int2 inside = columns_inside(col0 + s * E, V, W, Q);
-        all = (int2)(max(all.x, inside.x), min(all.y, inside.y));
-    }
-    all.y = max(all.x, all.y);
-    weights_inside(acc, x, dy, all.x, all.y, V * C, E * C, K);
-#if ST > 1
-#pragma unroll
-    for (int s = 0; s < ST; s++) {
-        const int2 inside = columns_inside(col0 + s * E, V, W, Q);
-        for (int q = inside.x; q < inside.y; q++) {
-            if (q >= all.x && q < all.y) {
-                q = all.y - 1;
-                continue;
-            }
-            float16 g[KV];
-#pragma unroll
-            for (int v = 0; v < KV; v++) g[v] = vload16(v, dy + q * K);
-            weights_pixel(acc[s], x + (q * V + s * E) * C, g);
-        }
-    }
-#endif
-}
-
-/* The same for the last row: a vector of dy may reach beyond dy's end, left floats from dy on. */
-static inline void weights_last_row(float16 acc[ST][CT][KV], __global const float *x,
-                                    __global const float *dy, int left, int col0, int V, int E,
-                                    int C, int W, int Q, int K) {
-#pragma unroll
-    for (int s = 0; s < ST; s++) {
-        const int2 inside = columns_inside(col0 + s * E, V, W, Q);
-        for (int q = inside.x; q < inside.y; q++) {
-            float16 g[KV];
-            for (int v = 0; v < KV; v++)
-                g[v] = load_lanes(left - q * K - 16 * v, dy + q * K + 16 * v);
-            weights_pixel(acc[s], x + (q * V + s * E) * C, g);
-        }
-    }
-}
-
-/* Sums into dw or into the chunk's sums: row c of tap s at out + (s Cg + c) step, lanes of KB exist. Channels below
-   skip belong to the tile before. Not unrolled, through copies: the code stays short. */
-static inline void load_sums(float16 acc[ST][CT][KV], __global const float *out, int step, int Cg,
-                             int lanes) {
-    float16 tile[ST * CT * KV];
-    for (int i = 0; i < ST * CT * KV; i++)
-        tile[i] = load_lanes(lanes - i % KV * 16, out + (i / KV / CT * Cg + i / KV % CT) * step +
-                                                      i % KV * 16);
-#pragma unroll
-    for (int i = 0; i < ST * CT * KV; i++) acc[i / KV / CT][i / KV % CT][i % KV] = tile[i];
-}
-static inline void store_sums(float16 acc[ST][CT][KV], __global float *out, int step, int Cg,
-                              int lanes, int skip) {
-    float16 tile[ST * CT * KV];
-#pragma unroll
-    for (int i = 0; i < ST * CT * KV; i++) tile[i] = acc[i / KV / CT][i / KV % CT][i % KV];
-    for (int i = 0; i < ST * CT * KV; i++)
-        if (i / KV % CT >= skip)
-            store_lanes(tile[i], lanes - i % KV * 16,
-                        out + (i / KV / CT * Cg + i / KV % CT) * step + i % KV * 16);
-}
-
-/* Global size: (groups x blocks, parts of the tiles, chunks). A work-item goes over its chunk's rows band by band, and over
-   all of its tiles in each band: a band stays in a cache. A vector of dy may reach into the next pixel; its
-   sums are never read. */
-__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
-conv_direct_bwd_weights(__global const float *restrict x, __global const float *restrict dy,
-                        __global float *restrict sums, int N, int H, int W, int C, int P, int Q,
-                        int K, int R, int S, int U, int V, int PT, int PL, int D, int E, int G,
-                        int chunk_rows, int band_rows) {
-    const int Cg = C / G, Kg = K / G, blocks = (Kg + KB - 1) / KB;
-    const int block = (int)get_global_id(0), chunk = (int)get_global_id(2);
-    const int part = (int)get_global_id(1), parts = (int)get_global_size(1);
-    const int group = block / blocks, k0 = group * Kg + block % blocks * KB;
-    const int row_first = chunk * chunk_rows, row_last = min(row_first + chunk_rows, N * P);
-    const bool whole = get_global_size(2) == 1;
-    __global float *out =
-        whole ? sums + k0 : sums + ((size_t)chunk * G * blocks + block) * R * S * Cg * KB;
-    const int step = whole ? K : KB, lanes = whole ? Kg - block % blocks * KB : KB;
-    const int channel_tiles = (Cg + CT - 1) / CT, tiles = R * (S / ST) * channel_tiles;
-    const int tile_first = (int)((long)tiles * part / parts);
-    const int tile_last = (int)((long)tiles * (part + 1) / parts);
-
-    for (int band = row_first; band < row_last; band += band_rows)
-        for (int tile = tile_first; tile < tile_last; tile++) {
-            const int c_first = tile % channel_tiles * CT, c0 = min(c_first, Cg - CT);
-            const int s0 = tile / channel_tiles % (S / ST) * ST;
-            const int r = tile / channel_tiles / (S / ST), col0 = s0 * E - PL;
-            __global float *to = out + ((size_t)(r * S + s0) * Cg + c0) * step;
-            float16 acc[ST][CT][KV];
-            if (band == row_first) {
-#pragma unroll
-                for (int i = 0; i < ST * CT * KV; i++)
-                    acc[i / KV / CT][i / KV % CT][i % KV] = (float16)(0.0f);
-            } else {
-                load_sums(acc, to, step, Cg, lanes);
-            }
-            for (int row = band; row < min(band + band_rows, row_last); row++) {
-                const int n = row / P, h = row % P * U - PT + r * D;
-                if (h < 0 || h >= H) continue;
-                __global const float *from =
-                    x + (ptrdiff_t)((n * H + h) * W + col0) * C + group * Cg + c0;
-                const size_t at = (size_t)row * Q * K + k0, end = (size_t)N * P * Q * K;
-                if (at + (Q - 1) * K + KB <= end)
-                    weights_row(acc, from, dy + at, col0, V, E, C, W, Q, K);
-                else
-                    weights_last_row(acc, from, dy + at, (int)(end - at), col0, V, E, C, W, Q, K);
-            }
-            store_sums(acc, to, step, Cg, lanes, c_first - c0);
-        }
-}
-
-/* dw[r,s,c,k] = its sums of chunk 0, 1, ..., added in this order. */
-__kernel void conv_direct_reduce(__global const float *restrict sums, __global float *restrict dw,
-                                 int count, int chunks, int rsc, int K, int Kg) {
-    const int i = (int)get_global_id(0);
-    if (i >= count) return;
-    const int k = i % K, tap = i / K, blocks = (Kg + KB - 1) / KB;
-    const int block = k / Kg * blocks + k % Kg / KB, lane = k % Kg % KB;
-    const size_t chunk_floats = (size_t)(K / Kg) * blocks * rsc * KB;
-    __global const float *sum = sums + ((size_t)block * rsc + tap) * KB + lane;
-    float total = sum[0];
-    for (int chunk = 1; chunk < chunks; chunk++) total += sum[chunk * chunk_floats];
-    dw[i] = total;
-}
+#include "conv_direct_weights.clh"
 #endif

@@ -356,6 +356,24 @@ static void test_last_tile_ends_with_its_row(void **state) {
     tess_tensor_destroy(in), tess_tensor_destroy(w);
 }
 
+/* Bands of rows, of columns and of images, several to a chunk: each adds to the sums of those before. */
+static void test_direct_adds_bands(void **state) {
+    static const char *const keys[] = {"n2c1h16w17k5r3s3pt1pb1pl1pr1", "n1c1h7w139k5r2s3u2v2pl1",
+                                       "n41c1h5w5k5r3s3pt1pb1pl1pr1"};
+    static const char *const configs[] = {"kv1_ct1_st1_chunks1_band128_panels32",
+                                          "kv1_ct1_st1_chunks2_band128_panels32"};
+    for (int i = 0; i < 6; i++) {
+        struct data t = make_data(keys[i / 2]);
+        tess_conv_options o = {
+            .pass = TESS_CONV_BWD_WEIGHTS, .algo = "direct", .config = configs[i % 2]};
+        size_t count, length;
+        double *want = reference(&t, &o, &count, &length);
+        check_plan(*state, &t, &o, want, count, length);
+        free(want);
+        free_data(&t);
+    }
+}
+
 /* Packed weights are made anew for a new version, and only then. */
 static void test_packed_weights(void **state) {
     tess_context *ctx = *state;
@@ -636,6 +654,7 @@ int main(void) {
         cmocka_unit_test(test_impossible_problems),
         cmocka_unit_test(test_bad_arguments),
         cmocka_unit_test(test_last_tile_ends_with_its_row),
+        cmocka_unit_test(test_direct_adds_bands),
         cmocka_unit_test(test_forward),
         cmocka_unit_test(test_backward_data),
         cmocka_unit_test(test_backward_weights),

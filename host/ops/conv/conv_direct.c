@@ -1,13 +1,11 @@
 /* Direct convolution, register-tiled and vectorised over the destination's channels: see conv_direct.cl. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/program.h"
 #include "core/tensor.h"
-#include "ops/conv/conv_algo.h"
-
-enum { WT, KV, NT, CT, ST, ORDER, CB, CHUNK, BAND, PARAM_COUNT };
-enum { LANES = 16 }; /* of a float16 */
+#include "ops/conv/conv_direct.h"
 
 #define IN_ROWS (CONV_IN_FWD | CONV_IN_BWD_DATA)
 static const struct conv_param params[PARAM_COUNT] = {
@@ -15,13 +13,14 @@ static const struct conv_param params[PARAM_COUNT] = {
     [KV] = {"kv", CONV_IN_ALL, 4, {1, 2, 3, 4}},
     [NT] = {"nt", IN_ROWS, 3, {1, 2, 4}},
     [CT] = {"ct", CONV_IN_BWD_WEIGHTS, 11, {1, 2, 3, 4, 6, 8, 10, 12, 13, 14, 28}},
-    [ST] = {"st", CONV_IN_BWD_WEIGHTS, 5, {1, 2, 3, 5, 7}},
+    [ST] = {"st", CONV_IN_BWD_WEIGHTS, 6, {1, 2, 3, 5, 7, 11}},
     [ORDER] = {"order", IN_ROWS, 2, {0, 1}},
     /* Source channels of a block that goes over all taps; 0: all. */
     [CB] = {"cb", IN_ROWS, 3, {0, 64, 128}},
-    /* Output pixels of a chunk and of a band, rounded up to whole rows. */
-    [CHUNK] = {"chunk", CONV_IN_BWD_WEIGHTS, 4, {1024, 4096, 16384, 65536}},
-    [BAND] = {"band", CONV_IN_BWD_WEIGHTS, 3, {128, 512, 2048}},
+    /* Chunks of the sum; output pixels of a band; KiB of panels of a work-item. */
+    [CHUNKS] = {"chunks", CONV_IN_BWD_WEIGHTS, 8, {1, 2, 4, 8, 16, 32, 64, 128}},
+    [BAND] = {"band", CONV_IN_BWD_WEIGHTS, 3, {128, 256, 512}},
+    [PANELS] = {"panels", CONV_IN_BWD_WEIGHTS, 3, {32, 512, 1024}},
 };
 
 struct direct {
@@ -43,7 +42,7 @@ static bool is_rows(const struct conv_problem *p) {
     return p->pass != TESS_CONV_BWD_WEIGHTS;
 }
 
-/* Forward makes K from C, backward-data C from K; the sums of backward-weights are laid out like forward's weights. */
+/* Forward makes K from C, backward-data C from K. */
 static int source_channels(const struct conv_problem *p) {
     return p->pass == TESS_CONV_BWD_DATA ? p->kg : p->cg;
 }
@@ -64,7 +63,7 @@ static int blocks(const struct conv_problem *p, const struct conv_config *config
     return p->d.groups * ceil_div(dest_channels(p), LANES * config->value[KV]);
 }
 
-/* Floats of packed weights, or of one chunk's sums. */
+/* Floats of packed weights. */
 static int64_t packed_floats(const struct conv_problem *p, const struct conv_config *config) {
     return (int64_t)blocks(p, config) * LANES * config->value[KV] * p->d.r * p->d.s *
            source_channels(p);
@@ -88,16 +87,6 @@ static int compiled_step(const struct conv_problem *p) {
     return p->pass == TESS_CONV_FWD ? d->stride_w * d->c : d->k;
 }
 
-static int chunk_rows(const struct conv_problem *p, const struct conv_config *config) {
-    return ceil_div(config->value[CHUNK], p->q);
-}
-static int band_rows(const struct conv_problem *p, const struct conv_config *config) {
-    return ceil_div(config->value[BAND], p->q);
-}
-static int chunks(const struct conv_problem *p, const struct conv_config *config) {
-    return ceil_div(p->d.n * p->p, chunk_rows(p, config));
-}
-
 static size_t packed_bytes(const struct conv_problem *p, const struct conv_config *config) {
     if (p->pass == TESS_CONV_BWD_WEIGHTS) return 0;
     return (size_t)packed_floats(p, config) * sizeof(float);
@@ -105,50 +94,38 @@ static size_t packed_bytes(const struct conv_problem *p, const struct conv_confi
 
 /* The chunks' sums; those of a single chunk are the result. */
 static size_t workspace(const struct conv_problem *p, const struct conv_config *config) {
-    if (is_rows(p) || chunks(p, config) == 1) return 0;
-    return (size_t)packed_floats(p, config) * sizeof(float) * (size_t)chunks(p, config);
-}
-
-/* Tiles of dw of one block, and the work-items that share them: eight for each compute unit. */
-static int weight_tiles(const struct conv_problem *p, const struct conv_config *config) {
-    const int *v = config->value;
-    return p->d.r * (p->d.s / v[ST]) * ceil_div(p->cg, v[CT]);
-}
-static int weight_parts(const struct conv_problem *p, const tess_device_info *device,
-                        const struct conv_config *config) {
-    int64_t items = (int64_t)blocks(p, config) * chunks(p, config);
-    int64_t wanted = 8 * (int64_t)(device->compute_units ? device->compute_units : 1);
-    int64_t parts = (wanted + items - 1) / items, tiles = weight_tiles(p, config);
-    return (int)(parts < tiles ? parts : tiles);
+    if (is_rows(p) || direct_chunks(p, config) == 1) return 0;
+    return conv_problem_w(p) * sizeof(float) * (size_t)direct_chunks(p, config);
 }
 
 /* ---------------------------------------------------------------- where it applies */
 
+static int stop_at_first(void *user, const struct conv_config *config) {
+    (void)user, (void)config;
+    return 1;
+}
+
 static bool applicable(const struct conv_problem *p, const tess_device_info *device) {
     if (p->d.layout != TESS_NHWC) return false;
+    /* The panels of a wide filter may not fit the local memory, however small the band. */
+    if (!is_rows(p)) return conv_config_each(&conv_direct, p, device, stop_at_first, NULL) != 0;
     /* Kernels index with int; the widest block pads the packed weights the most. */
     struct conv_config widest = {.value = {[WT] = 1, [KV] = 4}};
-    (void)device;
     return packed_floats(p, &widest) <= INT32_MAX;
 }
 
 static int vector_registers(const tess_device_info *device) {
     return device->native_float_vector >= 16 ? 32 : 16;
 }
-/* Registers of one float16. */
-static int register_parts(const tess_device_info *device) {
-    int width = device->native_float_vector ? (int)device->native_float_vector : 4;
-    return width >= LANES ? 1 : LANES / width;
-}
 
 /* Accumulators, one set of vectors and a scalar fit the registers. */
 static bool registers_fit(const tess_device_info *device, int accumulators, int vectors) {
-    int needed = (accumulators + vectors) * register_parts(device) + 1;
+    int needed = (accumulators + vectors) * direct_register_parts(device) + 1;
     return needed <= vector_registers(device) + 1 || accumulators == 1;
 }
 /* Fewer accumulators than this do not cover the multiply-add's latency or share too few loads. */
 static int useful_accumulators(const tess_device_info *device) {
-    return ((vector_registers(device) - 1) / register_parts(device) - 1) / 4;
+    return ((vector_registers(device) - 1) / direct_register_parts(device) - 1) / 4;
 }
 
 /* A block that is a whole vector too wide computes zeros. */
@@ -185,30 +162,12 @@ static bool weight_tile_fits(const struct conv_problem *p, const tess_device_inf
     const int *v = config->value;
     if (is_rows(p)) return true;
     /* Several taps in a tile make up for few channels. */
-    if (v[CT] > p->cg || p->d.s % v[ST] != 0 || (v[ST] > 1 && p->cg > 8)) return false;
+    if (v[CT] > p->cg || p->d.s % v[ST] != 0) return false;
+    if (v[ST] > 1 && (p->cg > 8 || p->d.dilation_w > 1)) return false;
     int accumulators = v[CT] * v[ST] * v[KV];
-    return registers_fit(device, accumulators, v[KV]) &&
+    int needed = (accumulators + v[KV]) * direct_register_parts(device) + 1;
+    return (needed <= vector_registers(device) || accumulators == 1) &&
            (2 * v[CT] > p->cg || accumulators >= useful_accumulators(device));
-}
-/* Each chunk costs memory for its sums and time to add them, but one chunk or a few for each compute unit suffice. */
-static bool chunk_fits(const struct conv_problem *p, const tess_device_info *device,
-                       const struct conv_config *config) {
-    if (is_rows(p)) return true;
-    int units = device->compute_units ? (int)device->compute_units : 1, count = chunks(p, config);
-    struct conv_config smaller = *config;
-    smaller.value[CHUNK] /= 4;
-    int before = chunks(p, &smaller);
-    if (config->value[CHUNK] > 1024 && (before == 1 || (before <= 4 * units && count > 1)))
-        return false;
-    return count <= 64 * units || config->value[CHUNK] == 65536;
-}
-/* A band is a part of a chunk. */
-static bool band_fits(const struct conv_problem *p, const tess_device_info *device,
-                      const struct conv_config *config) {
-    (void)device;
-    const int *v = config->value;
-    int64_t pixels = (int64_t)p->d.n * p->p * p->q;
-    return is_rows(p) || v[BAND] == 128 || (v[BAND] <= v[CHUNK] && v[BAND] / 4 < pixels);
 }
 
 static const struct conv_constraint constraints[] = {
@@ -217,8 +176,9 @@ static const struct conv_constraint constraints[] = {
     {1u << WT | 1u << KV | 1u << NT, images_fit},
     {1u << CB, channel_block_fits},
     {1u << KV | 1u << CT | 1u << ST, weight_tile_fits},
-    {1u << CHUNK, chunk_fits},
-    {1u << CHUNK | 1u << BAND, band_fits},
+    {1u << BAND, direct_band_fits},
+    {1u << ST | 1u << CHUNKS | 1u << BAND, direct_chunks_fit},
+    {1u << KV | 1u << CT | 1u << ST | 1u << BAND | 1u << PANELS, direct_panels_fit},
     {0, NULL},
 };
 
@@ -227,6 +187,7 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
     const int *v = config->value;
     int accumulators = is_rows(p) ? v[NT] * v[WT] * v[KV] : v[CT] * v[ST] * v[KV];
     *out = (struct conv_resources){
+        .local_bytes = is_rows(p) ? 0 : (size_t)direct_least_parts(p, config).bytes,
         .work_items = 1,
         .registers = (accumulators + v[KV] + 1) * LANES,
     };
@@ -237,19 +198,12 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
 /* Cycles of the innermost loop's body: two fused multiply-adds a cycle, which loads slow down; vectors come from the
    second-level cache or, far, from beyond it; at least four cycles lie between two multiply-adds on the same accumulator. */
 static double body_cycles(const tess_device_info *device, int scalars, int vectors, bool far) {
-    int parts = register_parts(device);
+    int parts = direct_register_parts(device);
     double cycles = 0.5 * scalars * vectors * parts + 0.15 * (scalars + vectors * parts) +
                     (far ? 1.0 : 0.15) * vectors * parts;
     /* With one or two vectors, scalars are loaded again rather than kept. */
     if (vectors < 3) cycles += 0.07 * scalars;
     return cycles < 4 ? 4 : cycles;
-}
-
-/* Total cycles spread over compute units, in whole work-items. */
-static double spread(double cycles_each, double items, const tess_device_info *device) {
-    double units = device->compute_units ? device->compute_units : 1;
-    double rounds = (double)(int64_t)((items + units - 1) / units);
-    return cycles_each * rounds;
 }
 
 static double predict_rows(const struct conv_problem *p, const tess_device_info *device,
@@ -263,39 +217,17 @@ static double predict_rows(const struct conv_problem *p, const tess_device_info 
     double body = body_cycles(device, v[NT] * v[WT], v[KV], block_bytes > 640e3);
     double per_tap = 20.0 * (v[CB] ? ceil_div(source_channels(p), v[CB]) : 1);
     double tile = taps * (source_channels(p) * body + per_tap) +
-                  3.0 * v[NT] * v[WT] * v[KV] * register_parts(device) + 20;
+                  3.0 * v[NT] * v[WT] * v[KV] * direct_register_parts(device) + 20;
     double weight_bytes = 4.0 * (double)packed_floats(p, config);
     /* Weights that do not stay in the cache are better shared by rows that follow each other. */
     double reload = (weight_bytes > 1e6) == (v[ORDER] == 1) ? 1.0 : 1.05;
-    return spread(tile * tiles, (double)dest_rows(p) / v[NT] * blocks(p, config), device) * reload;
-}
-
-static double predict_weights(const struct conv_problem *p, const tess_device_info *device,
-                              const struct conv_config *config) {
-    const int *v = config->value;
-    int rows = chunk_rows(p, config), all = p->d.n * p->p;
-    if (rows > all) rows = all;
-    int bands = ceil_div(rows, band_rows(p, config));
-    double tiles = (double)ceil_div(p->cg, v[CT]) * ceil_div(p->d.s, v[ST]) * p->d.r;
-    double body = body_cycles(device, v[CT] * v[ST], v[KV], false) + 1;
-    double row = p->q * body + 40; /* the loop's start and end */
-    /* A band of dy and of x leaves the second-level cache. */
-    if ((double)band_rows(p, config) * p->q * (p->cg + v[KV] * LANES) * 4 > 1.2e6) row *= 1.1;
-    double tile = rows * row + bands * (3.0 * v[CT] * v[ST] * v[KV] * register_parts(device) + 40);
-    double items = (double)blocks(p, config) * chunks(p, config);
-    int parts = weight_parts(p, device, config);
-    /* Every work-item reads its chunk of x and dy from afar, at about 8 bytes a cycle. */
-    double far = (double)rows * p->q * (p->cg + v[KV] * LANES) / 2;
-    /* Sums are written once and read once, at about 8 bytes a cycle. */
-    double reduce =
-        chunks(p, config) == 1 ? 0 : (double)chunks(p, config) * (double)packed_floats(p, config);
-    return spread(tile * tiles / parts + far, items * parts, device) +
-           reduce / (device->compute_units ? device->compute_units : 1);
+    return direct_spread(tile * tiles, (double)dest_rows(p) / v[NT] * blocks(p, config), device) *
+           reload;
 }
 
 static double predict(const struct conv_problem *p, const tess_device_info *device,
                       const struct conv_config *config) {
-    double cycles = p->pass == TESS_CONV_BWD_WEIGHTS ? predict_weights(p, device, config)
+    double cycles = p->pass == TESS_CONV_BWD_WEIGHTS ? direct_predict_weights(p, device, config)
                                                      : predict_rows(p, device, config);
     /* On a GPU one work-item a work-group leaves all lanes but one idle. */
     return device->type & CL_DEVICE_TYPE_CPU ? cycles : cycles * 64;
@@ -422,28 +354,31 @@ static tess_status enqueue_rows(const struct direct *direct, const tess_conv_arg
 static tess_status enqueue_weights(const struct direct *direct, const tess_conv_args *args) {
     const struct conv_problem *p = &direct->problem;
     const struct conv_config *config = &direct->config;
-    int count = chunks(p, config), parts = weight_parts(p, &direct->ctx->device, config);
-    struct kernel_arg list[4 + DIMS + 2] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
+    struct direct_band band = direct_band_size(p, config);
+    struct direct_parts parts = direct_device_parts(p, &direct->ctx->device, config);
+    int count = direct_chunks(p, config);
+    struct kernel_arg list[4 + DIMS + 7] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
                                             ARG_TENSOR(count == 1 ? args->w : args->workspace),
                                             ARG_INT(p->d.n)};
     append_dimensions(p, list + 4);
-    list[4 + DIMS] = ARG_INT(chunk_rows(p, config));
-    list[4 + DIMS + 1] = ARG_INT(band_rows(p, config));
+    const struct kernel_arg rest[7] = {ARG_INT(band.images),
+                                       ARG_INT(band.rows),
+                                       ARG_INT(band.columns),
+                                       ARG_INT(parts.c),
+                                       ARG_INT(parts.k),
+                                       ARG_INT((int)direct_x_panel(p, config)),
+                                       ARG_LOCAL((size_t)parts.bytes)};
+    memcpy(list + 4 + DIMS, rest, sizeof rest);
     struct kernel_range range = {
-        3, {(size_t)blocks(p, config), (size_t)parts, (size_t)count}, {1, 1, 1}};
-    tess_status status = kernel_enqueue(direct->ctx, direct->main, &range, list, 4 + DIMS + 2,
+        3, {(size_t)parts.c * (size_t)parts.k, (size_t)p->d.groups, (size_t)count}, {1, 1, 1}};
+    tess_status status = kernel_enqueue(direct->ctx, direct->main, &range, list, 4 + DIMS + 7,
                                         "convolution: backward-weights");
     if (status || count == 1) return status;
     size_t elements = conv_problem_w(p);
-    const struct kernel_arg reduce[] = {ARG_TENSOR(args->workspace),
-                                        ARG_TENSOR(args->w),
-                                        ARG_INT((int)elements),
-                                        ARG_INT(count),
-                                        ARG_INT(p->d.r * p->d.s * p->cg),
-                                        ARG_INT(p->d.k),
-                                        ARG_INT(p->kg)};
-    struct kernel_range flat = flat_range(elements);
-    return kernel_enqueue(direct->ctx, direct->reduce, &flat, reduce, 7,
+    const struct kernel_arg reduce[] = {ARG_TENSOR(args->workspace), ARG_TENSOR(args->w),
+                                        ARG_INT((int)elements), ARG_INT(count)};
+    struct kernel_range flat = flat_range((elements + LANES - 1) / LANES);
+    return kernel_enqueue(direct->ctx, direct->reduce, &flat, reduce, 4,
                           "convolution: adding partial weight gradients");
 }
 
