@@ -211,13 +211,41 @@ static uint32_t one_in(tess_context *ctx, const struct conv_algo *algo) {
     return count > 1000 || count == 0 ? 1777 : 37;
 }
 
+/* TESSERA_TEST_ALGO=NAME: only this one, while someone works on it. */
+static const char *only_algo(void) {
+    return getenv("TESSERA_TEST_ALGO");
+}
+
+/* Where every work-group is large, simulators take minutes: such an algorithm has a test program of its own, which
+   takes few configurations there. */
+struct group_size {
+    const struct conv_algo *algo;
+    const struct conv_problem *problem;
+    size_t least;
+};
+static int take_smaller(void *user, const struct conv_config *config) {
+    struct group_size *size = user;
+    struct conv_resources need = {0};
+    size->algo->resources(size->problem, config, &need);
+    if (need.work_items < size->least) size->least = need.work_items;
+    return 0;
+}
+static bool too_slow(tess_context *ctx, const struct conv_algo *algo,
+                     const struct conv_problem *problem) {
+    struct group_size size = {algo, problem, SIZE_MAX};
+    if (!check_tiny() || only_algo() || !algo->resources) return false;
+    conv_config_each(algo, problem, &ctx->device, take_smaller, &size);
+    return size.least >= 64;
+}
+
 static void sweep_algo(tess_context *ctx, const struct data *t, const struct conv_algo *algo,
                        const tess_conv_options *base) {
     tess_conv_options options = *base;
     options.algo = algo->name;
     struct conv_problem problem;
     assert_ok(ctx, conv_problem_init(&t->d, &options, &ctx->error, &problem));
-    if (!conv_algo_applicable(algo, &problem, &ctx->device)) return;
+    if (!conv_algo_applicable(algo, &problem, &ctx->device) || too_slow(ctx, algo, &problem))
+        return;
     struct sweep sweep = {.ctx = ctx, .data = t, .options = options, .algo = algo};
     double *want = reference(t, &options, &sweep.count, &sweep.length);
     sweep.want = want;
@@ -234,9 +262,8 @@ static int problem_count(void) {
     return check_tiny() ? TINY : (int)(sizeof problems / sizeof *problems);
 }
 
-/* TESSERA_TEST_ALGO=NAME: only this one, while someone works on it. */
 static bool wanted(const struct conv_algo *algo) {
-    const char *only = getenv("TESSERA_TEST_ALGO");
+    const char *only = only_algo();
     return !only || strcmp(only, algo->name) == 0;
 }
 
@@ -266,7 +293,8 @@ static bool can_do(tess_context *ctx, const tess_conv_desc *d, const tess_conv_o
                    const struct conv_algo *algo) {
     struct conv_problem problem;
     assert_ok(ctx, conv_problem_init(d, o, &ctx->error, &problem));
-    return wanted(algo) && conv_algo_applicable(algo, &problem, &ctx->device);
+    return wanted(algo) && conv_algo_applicable(algo, &problem, &ctx->device) &&
+           !too_slow(ctx, algo, &problem);
 }
 
 static void test_epilogues(void **state) {

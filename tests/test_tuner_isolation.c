@@ -86,7 +86,8 @@ static void add_layer_of(struct session *session, int number) {
     struct space *all;
     struct candidate list[CANDIDATES];
     int count = 0;
-    if (space_create(&layer->problem, runner_device(session->runner), NULL, &error, &all))
+    const struct space_options everything = {.hopeless = INFINITY};
+    if (space_create(&layer->problem, runner_device(session->runner), &everything, &error, &all))
         fail_msg("%s", error.text);
     for (int pick = 0; pick < all->count; pick++)
         for (int i = 0; i < CANDIDATES; i++)

@@ -2,6 +2,7 @@
 #include "support/check.h"
 #include "support/tuner_device.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,10 @@ static const char *const keys[] = {"n2c64h28w28k64r3s3pt1pb1pl1pr1",
                                    "n1c16h8w8k16r3s3g16"};
 enum { KEYS = sizeof keys / sizeof *keys };
 
+/* options NULL: everything that is valid. */
 static struct space *make(const struct conv_problem *problem, const struct space_options *options) {
+    static const struct space_options everything = {.hopeless = INFINITY};
+    if (!options) options = &everything;
     tess_device_info device = tuner_cpu();
     tess_error error = {0};
     struct space *space = NULL;
@@ -152,7 +156,7 @@ static void limits_leave_candidates_out(void **state) {
     (void)state;
     struct conv_problem problem = tuner_problem(keys[0], TESS_CONV_FWD);
     struct space *all = make(&problem, NULL);
-    struct space_options limited = {.limit_bytes = true, .byte_limit = 0};
+    struct space_options limited = {.limit_bytes = true, .byte_limit = 0, .hopeless = INFINITY};
     struct space *space = make(&problem, &limited);
     int want = 0;
     for (int i = 0; i < all->count; i++)
@@ -161,7 +165,7 @@ static void limits_leave_candidates_out(void **state) {
     assert_true(want > 0 && want < all->count);
     space_destroy(space);
 
-    struct space_options strict = {.strict = true};
+    struct space_options strict = {.strict = true, .hopeless = INFINITY};
     space = make(&problem, &strict);
     want = 0;
     for (int i = 0; i < all->count; i++)
@@ -171,6 +175,59 @@ static void limits_leave_candidates_out(void **state) {
         assert_null(space->list[i].algo->error_growth);
     space_destroy(space);
     space_destroy(all);
+}
+
+/* Exactly those within the ratio of the best within the other limits, in the same order. */
+static void check_hopeless(const struct conv_problem *problem, struct space_options options) {
+    struct space *space = make(problem, &options);
+    double ratio = options.hopeless == 0 ? 30 : options.hopeless, best = INFINITY;
+    options.hopeless = INFINITY;
+    struct space *all = make(problem, &options);
+    for (int i = 0; i < all->count; i++)
+        best = fmin(best, all->list[i].predicted);
+    int at = 0;
+    for (int i = 0; i < all->count; i++) {
+        const struct candidate *c = &all->list[i];
+        bool kept = c->predicted <= ratio * best;
+        assert_int_equal(space_find(space, c->algo, &c->config), kept ? at++ : -1);
+    }
+    assert_int_equal(space->count, at);
+    assert_true(at > 0);
+    space_destroy(all);
+    space_destroy(space);
+}
+
+static void hopeless_candidates_are_left_out(void **state) {
+    (void)state;
+    for (int k = 0; k < KEYS; k++)
+        for (int pass = 0; pass < 3; pass++) {
+            struct conv_problem problem = tuner_problem(keys[k], (tess_conv_pass)pass);
+            check_hopeless(&problem, (struct space_options){.hopeless = 0});
+            check_hopeless(&problem, (struct space_options){.hopeless = 1});
+            check_hopeless(&problem, (struct space_options){.hopeless = 2.5});
+            check_hopeless(&problem, (struct space_options){.limit_bytes = true});
+            check_hopeless(&problem, (struct space_options){.strict = true, .hopeless = 5});
+        }
+    /* What is for GPUs costs a CPU no time, and the other way round. */
+    struct conv_problem problem = tuner_problem(keys[0], TESS_CONV_FWD);
+    struct space *space = make(&problem, &(struct space_options){.strict = false});
+    assert_int_equal(count_of(space, conv_algo_find("igemm")), 0);
+    assert_true(count_of(space, conv_algo_find("direct")) > 0);
+    space_destroy(space);
+    tess_device_info gpu = tuner_gpu();
+    tess_error error = {0};
+    assert_int_equal(space_create(&problem, &gpu, NULL, &error, &space), TESS_OK);
+    assert_true(count_of(space, conv_algo_find("igemm")) > 0);
+    space_destroy(space);
+    const double bad[] = {-1, 0.5, NAN, -INFINITY};
+    for (int i = 0; i < 4; i++) {
+        const struct space_options options = {.hopeless = bad[i]};
+        struct space *untouched = NULL;
+        assert_int_equal(space_create(&problem, &gpu, &options, &error, &untouched),
+                         TESS_INVALID_ARGUMENT);
+        assert_null(untouched);
+        assert_non_null(strstr(error.text, "at least 1"));
+    }
 }
 
 static void lists_are_checked(void **state) {
@@ -196,6 +253,7 @@ int main(void) {
         cmocka_unit_test(finds_each_candidate),
         cmocka_unit_test(neighbours_differ_in_one_parameter),
         cmocka_unit_test(limits_leave_candidates_out),
+        cmocka_unit_test(hopeless_candidates_are_left_out),
         cmocka_unit_test(lists_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

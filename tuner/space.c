@@ -140,6 +140,26 @@ static tess_status index_list(struct indexed_space *in, tess_error *error) {
     return TESS_OK;
 }
 
+/* What space_options.hopeless says; false: nonsense. */
+static bool hopeless_ratio(const struct space_options *options, double *out) {
+    *out = options && options->hopeless != 0 ? options->hopeless : 30;
+    return *out >= 1;
+}
+
+/* What takes that much longer is not worth an exhaustive search's time. A prediction that is none is INFINITY, which says nothing. */
+static void leave_out_hopeless(struct space *space, double ratio) {
+    double best = INFINITY;
+    for (int i = 0; i < space->count; i++)
+        best = fmin(best, space->list[i].predicted);
+    int kept = 0;
+    for (int i = 0; i < space->count; i++) {
+        double predicted = space->list[i].predicted;
+        if (predicted == INFINITY || predicted <= ratio * best)
+            space->list[kept++] = space->list[i];
+    }
+    space->count = kept;
+}
+
 static tess_status collect_failed(const struct collector *c, tess_error *error) {
     if (c->status == TESS_OUT_OF_HOST_MEMORY) return no_memory(error);
     return error_set(error, c->status,
@@ -151,6 +171,12 @@ static tess_status collect_failed(const struct collector *c, tess_error *error) 
 tess_status space_create(const struct conv_problem *problem, const tess_device_info *device,
                          const struct space_options *options, tess_error *error,
                          struct space **out) {
+    double ratio;
+    if (!hopeless_ratio(options, &ratio))
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "search space: candidates that take %g times the best are hopeless; give "
+                         "a ratio of at least 1, or 0 for the default",
+                         ratio);
     struct indexed_space *in = calloc(1, sizeof *in);
     if (!in) return no_memory(error);
     struct space *space = &in->space;
@@ -171,6 +197,7 @@ tess_status space_create(const struct conv_problem *problem, const tess_device_i
         status = error_set(error, TESS_UNSUPPORTED,
                            "search space: no algorithm can do the problem on this device within "
                            "the limits; allow more workspace");
+    leave_out_hopeless(space, ratio);
     if (!status) status = index_list(in, error);
     if (status) {
         space_destroy(space);

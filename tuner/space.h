@@ -25,9 +25,12 @@ struct space_options {
     bool strict;      /* leave out algorithms with an error_growth */
     bool limit_bytes; /* leave out candidates that take more than byte_limit */
     size_t byte_limit;
+    /* Leave out candidates that are predicted to take more than so many times what the best of those within the limits
+       above is: at least 1, INFINITY for none; 0 stands for 30. A candidate without a prediction stays. */
+    double hopeless;
 };
 
-/* options may be NULL. No candidate at all is TESS_UNSUPPORTED. */
+/* options may be NULL: all zero. No candidate at all is TESS_UNSUPPORTED. */
 tess_status space_create(const struct conv_problem *problem, const tess_device_info *device,
                          const struct space_options *options, tess_error *error,
                          struct space **out);
