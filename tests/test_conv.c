@@ -42,6 +42,10 @@ static const char *const problems[] = {
     "n9c3h3w3k130r3s3pt1pb1pl1pr1",
     "n3c70h9w14k70r3s3pt1pb1pl1pr1",
     "n2c150h9w11k70r1s1u2v2",
+    "n1c3h31w43k48r11s11u4v4pt2pb2pl1pr2",
+    "n2c1h13w21k20r5s5",
+    "n2c4h9w18k16r3s3u1v2pt1pb1pl1pr1",
+    "n3c3h9w30k24r7s7u2v2pt3pb3pl3pr3",
 };
 
 struct data {
