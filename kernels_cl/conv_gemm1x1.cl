@@ -468,27 +468,60 @@ static inline void copy_panels(__local float *to, int panel, const int width,
     }
 }
 
+/* Lines of the rows of the next band, step floats apart, of which a share is asked for every 16 pixels of a tile: copying
+   then reads from the second-level cache. */
+struct stream {
+    __global const float *row;
+    int line, lines; /* of this row */
+    int left;        /* lines to ask for */
+    int step, share;
+};
+
+static inline struct stream stream_of(__global const float *row, int rows, int channels, int step,
+                                      int shares) {
+    const int lines = (channels + 15) / 16;
+    const struct stream s = {row, 0, lines, rows * lines, step,
+                             (rows * lines + shares - 1) / shares};
+    return s;
+}
+
+static inline void fetch_stream(struct stream *s) {
+    for (int i = min(s->share, s->left); i > 0; i--) {
+        fetch_line(s->row + 16 * s->line);
+        s->left--;
+        if (++s->line == s->lines) {
+            s->line = 0;
+            s->row += s->step;
+        }
+    }
+}
+
 /* sums[c][k] (+)= the panels' products; rows and lanes of the tile exist. */
 static inline void weights_tile(__local const float *x, __local const float *dy, int count,
-                                __global float *sums, int K, int rows, int lanes, bool more) {
+                                __global float *sums, int K, int rows, int lanes, bool more,
+                                struct stream *next_x, struct stream *next_dy) {
     const bool whole = rows >= CT && lanes >= KB;
     float16 acc[CT][KV];
 #pragma unroll
     for (int c = 0; c < CT; c++)
 #pragma unroll
         for (int v = 0; v < KV; v++) acc[c][v] = (float16)(0.0f);
-    if (whole)
-        for (int c = 0; c < CT; c++)
-            for (int v = 0; v < KV; v++) fetch_to_write(sums + (size_t)c * K + 16 * v);
-    for (int i = 0; i < count; i++) {
-        float16 g[KV];
+    for (int first = 0; first < count; first += 16) {
+        fetch_stream(next_x);
+        fetch_stream(next_dy);
+        if (whole && first / 16 < CT)
+            for (int v = 0; v < KV; v++)
+                fetch_to_write(sums + (size_t)(first / 16) * K + 16 * v);
+        for (int i = first; i < min(count, first + 16); i++) {
+            float16 g[KV];
 #pragma unroll
-        for (int v = 0; v < KV; v++) g[v] = vload16(v, dy + i * KB);
+            for (int v = 0; v < KV; v++) g[v] = vload16(v, dy + i * KB);
 #pragma unroll
-        for (int c = 0; c < CT; c++) {
-            const float16 a = (float16)(x[i * CT + c]);
+            for (int c = 0; c < CT; c++) {
+                const float16 a = (float16)(x[i * CT + c]);
 #pragma unroll
-            for (int v = 0; v < KV; v++) acc[c][v] = FMA(a, g[v], acc[c][v]);
+                for (int v = 0; v < KV; v++) acc[c][v] = FMA(a, g[v], acc[c][v]);
+            }
         }
     }
     if (whole) {
@@ -529,11 +562,17 @@ conv_gemm1x1_bwd_weights(__global const float *restrict x, __global const float 
     const int x_at = group * Cg + c_first, dy_at = group * Kg + k_first;
     const int x_panel = (band * CT + 31) / 16 * 16, dy_panel = band * KB;
     const int from = (int)get_global_id(0) * chunk, to = min(from + chunk, pixels);
+    const int tiles = ((c_count + CT - 1) / CT) * ((k_count + KB - 1) / KB);
     __local float *dy_panels = panels + c_part / CT * x_panel;
     __global float *out = sums + ((size_t)get_global_id(0) * Cg + c_first) * K + dy_at;
 
     for (int first = from; first < to; first += band) {
-        const int count = min(band, to - first);
+        const int count = min(band, to - first), next = min(first + band, to);
+        const int rows = min(band, to - next), shares = tiles * ((count + 15) / 16);
+        struct stream next_x =
+            stream_of(x + (size_t)place_of(next, P, Q, H, W, U, V).at * C + x_at, rows, c_count,
+                      V * C, shares);
+        struct stream next_dy = stream_of(dy + (size_t)next * K + dy_at, rows, k_count, K, shares);
         copy_panels(panels, x_panel, CT, x + x_at, pixels / (P * Q) * H * W * C - x_at, C, first,
                     count, c_count, P, Q, H, W, U, V);
         copy_panels(dy_panels, dy_panel, KB, dy + dy_at, pixels * K - dy_at, K, first, count,
@@ -541,7 +580,8 @@ conv_gemm1x1_bwd_weights(__global const float *restrict x, __global const float 
         for (int k = 0; k < k_count; k += KB)
             for (int c = 0; c < c_count; c += CT)
                 weights_tile(panels + c / CT * x_panel, dy_panels + k / KB * dy_panel, count,
-                             out + (size_t)c * K + k, K, c_count - c, k_count - k, first > from);
+                             out + (size_t)c * K + k, K, c_count - c, k_count - k, first > from,
+                             &next_x, &next_dy);
     }
 }
 

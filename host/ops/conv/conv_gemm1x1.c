@@ -26,7 +26,7 @@ static const struct conv_param params[PARAM_COUNT] = {
     [CHUNK] = {"chunk", IN_WEIGHTS, 3, {512, 2048, 8192}},
     [BAND] = {"band", IN_WEIGHTS, 2, {128, 256}},
     [CPART] = {"cpart", IN_WEIGHTS, 3, {128, 256, 512}},
-    [KPART] = {"kpart", IN_WEIGHTS, 2, {256, 512}},
+    [KPART] = {"kpart", IN_WEIGHTS, 3, {256, 512, 1024}},
 };
 
 struct gemm {
@@ -295,9 +295,13 @@ static double predict_weights(const struct conv_problem *p, const tess_device_in
     int parts = register_parts(device), c_size = c_part(p, config), k_size = k_part(p, config);
     double bands = ceil_div(chunk_pixels(p, config), band_pixels(p, config));
     double tiles = (double)(c_size / v[CT]) * (k_size / (LANES * v[KV]));
-    double copy = 0.25 * (c_size + k_size) * chunk_pixels(p, config);
+    /* Narrow panels are slow to write. */
+    double copy = (1.2 * c_size + 0.6 * k_size) * chunk_pixels(p, config);
     double tile = chunk_pixels(p, config) * (body_cycles(device, v[CT], v[KV]) + 1) +
                   bands * (5.0 * v[CT] * v[KV] * parts + 40);
+    /* Two panels that do not fit the first-level cache; all panels and the sums that do not fit the second. */
+    if (4.0 * band_pixels(p, config) * (v[CT] + LANES * v[KV]) > 40e3) tile *= 1.08;
+    if ((double)local_bytes(p, config) + 4.0 * c_size * k_size > 2e6) tile *= 1.05;
     double items =
         (double)chunks(p, config) * p->d.groups * ceil_div(p->cg, c_size) * ceil_div(p->kg, k_size);
     /* Sums are written once and read once, at about 8 bytes a cycle. */
