@@ -107,6 +107,14 @@ typedef float16 __attribute__((aligned(4))) unaligned16;
 DEFINE_STORE16(store_global, __global)
 DEFINE_STORE16(store_local, __local)
 
+/* A hint that a line will be written soon, where the compiler makes code for a CPU itself: SPIR-V has none, and Oclgrind does not
+   know it. */
+#if defined(__clang__) && (defined(__x86_64__) || defined(__aarch64__))
+#define fetch_to_write(p) __builtin_prefetch(p, 1, 3)
+#else
+#define fetch_to_write(p) (void)(p)
+#endif
+
 /* The first count lanes of v to p; count may be 0 or less. */
 static inline void store_lanes(float16 v, int count, __global float *p) {
     if (count >= 16) store_global(v, 0, p);
@@ -199,7 +207,7 @@ __kernel void conv_direct_pack_bwd_data(__global const float *restrict w,
                         OPAQUE(from[j / WT]);                                                      \
                         x = (float16)(from[j / WT][j % WT * step]);                                \
                     }                                                                              \
-                    if (v == KV - 1 && LAST_FROM_MEMORY(NT * WT)) {                                         \
+                    if (v == KV - 1 && LAST_FROM_MEMORY(NT * WT)) {                                \
                         OPAQUE(weights);                                                           \
                         w[v] = vload16(v, weights);                                                \
                     }                                                                              \
@@ -294,6 +302,14 @@ static inline void clear_tile(float16 acc[NT * WT][KV]) {
         for (int v = 0; v < KV; v++) acc[j][v] = (float16)(0.0f);
 }
 
+/* Asks for the lines that finish_tile will write. */
+static inline void fetch_tile(__global const float *out, int step, int image, int lanes) {
+    for (int j = 0; j < NT * WT; j++)
+        for (int v = 0; v < KV; v++)
+            if (16 * v < lanes)
+                fetch_to_write(out + (size_t)(j / WT) * image + (size_t)(j % WT) * step + 16 * v);
+}
+
 /* out = act(acc + bias + residual) for WT pixels, step floats apart, of NT images; lanes channels exist. bias and residual may be 0.
    Beyond whole blocks without activation not unrolled, from a copy: the code stays short, and acc stays in registers until here. */
 static inline void finish_tile(float16 acc[NT * WT][KV], __global float *out, int step, int image,
@@ -305,7 +321,7 @@ static inline void finish_tile(float16 acc[NT * WT][KV], __global float *out, in
             const float16 b = bias ? vload16(v, bias) : (float16)(0.0f);
 #pragma unroll
             for (int j = 0; j < NT * WT; j++)
-                vstore16(acc[j][v] + b, v,
+                store_global(acc[j][v] + b, v,
                          out + (size_t)(j / WT) * image + (size_t)(j % WT) * step);
         }
         return;
@@ -344,7 +360,9 @@ conv_direct_fwd(__global const float *restrict x, __global const float *restrict
     for (int tile = 0; tile < Q; tile += WT) {
         const int q0 = min(tile, Q - WT);
         float16 acc[NT * WT][KV];
+        const size_t at = ((size_t)(n * P + p) * Q + q0) * K + group * Kg + k0;
         clear_tile(acc);
+        fetch_tile(y + at, K, P * Q * K, Kg - k0);
         for (int c = 0; c < Cg; c += cb) {
             const struct source src = {W, C, H * W * C, min(cb, Cg - c)};
             for (int r = 0; r < R; r++) {
@@ -354,7 +372,6 @@ conv_direct_fwd(__global const float *restrict x, __global const float *restrict
                                    weights + ((size_t)r * S * Cg + c) * KB, S, Cg * KB);
             }
         }
-        const size_t at = ((size_t)(n * P + p) * Q + q0) * K + group * Kg + k0;
         finish_tile(acc, y + at, K, P * Q * K, Kg - k0, bias ? bias + group * Kg + k0 : 0,
                     residual ? residual + at : 0, act, alpha);
     }
@@ -376,7 +393,10 @@ conv_direct_bwd_data(__global const float *restrict dy, __global const float *re
         for (int tile = 0; tile < count; tile += WT) {
             const int first = min(tile, count - WT);
             float16 acc[NT * WT][KV];
+            __global float *out = dx + ((size_t)(n * H + h) * W + phase + first * V) * C +
+                                  group * Cg + c0;
             clear_tile(acc);
+            fetch_tile(out, V * C, H * W * C, Cg - c0);
             for (int k = 0; k < Kg; k += cb) {
                 const struct source src = {Q, K, P * Q * K, min(cb, Kg - k)};
                 for (int r = 0; r < R; r++) {
@@ -387,8 +407,6 @@ conv_direct_bwd_data(__global const float *restrict dy, __global const float *re
                                        weights + ((size_t)r * S * Kg + k) * KB, S, Kg * KB);
                 }
             }
-            __global float *out = dx + ((size_t)(n * H + h) * W + phase + first * V) * C +
-                                  group * Cg + c0;
             finish_tile(acc, out, V * C, H * W * C, Cg - c0, 0, 0, ACT_NONE, 0.0f);
         }
     }

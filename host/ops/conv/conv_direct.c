@@ -206,6 +206,28 @@ static double body_cycles(const tess_device_info *device, int scalars, int vecto
     return cycles < 4 ? 4 : cycles;
 }
 
+/* Innermost loops of a tile: one for each tap and block of channels, one for each row of taps where pixels follow each other. */
+static double inner_loops(const struct conv_problem *p, const struct conv_config *config) {
+    const tess_conv_desc *d = &p->d;
+    int cb = config->value[CB];
+    if (p->pass == TESS_CONV_BWD_DATA)
+        return (double)d->r * d->s / ((double)d->stride_h * d->stride_w) *
+               (cb ? ceil_div(p->kg, cb) : 1);
+    if (d->groups == 1 && d->dilation_w == 1 && !cb) return d->r;
+    return (double)d->r * d->s * (cb ? ceil_div(p->cg, cb) : 1);
+}
+
+/* Cycles for what a destination pixel reads that neither the row before nor the pixel before has read: its lines come from
+   further away than the first-level cache, and where the stride leaves some out, nothing fetches ahead. */
+static double new_lines(const struct conv_problem *p) {
+    const tess_conv_desc *d = &p->d;
+    double lines = source_channels(p) / (double)LANES;
+    if (p->pass == TESS_CONV_BWD_DATA) return 10 * lines / d->stride_h;
+    int rows = d->r < d->stride_h ? d->r : d->stride_h;
+    int columns = d->s < d->stride_w ? d->s : d->stride_w;
+    return (d->s < d->stride_w ? 20 : 10) * lines * rows * columns;
+}
+
 static double predict_rows(const struct conv_problem *p, const tess_device_info *device,
                            const struct conv_config *config) {
     const int *v = config->value;
@@ -215,9 +237,9 @@ static double predict_rows(const struct conv_problem *p, const tess_device_info 
     double tiles = (double)phases * ceil_div(dest_row_pixels(p), v[WT]);
     double block_bytes = 4.0 * (double)packed_floats(p, config) / blocks(p, config);
     double body = body_cycles(device, v[NT] * v[WT], v[KV], block_bytes > 640e3);
-    double per_tap = 20.0 * (v[CB] ? ceil_div(source_channels(p), v[CB]) : 1);
-    double tile = taps * (source_channels(p) * body + per_tap) +
-                  3.0 * v[NT] * v[WT] * v[KV] * direct_register_parts(device) + 20;
+    double tile = taps * source_channels(p) * body + 20.0 * inner_loops(p, config) +
+                  5.0 * v[NT] * v[WT] * v[KV] * direct_register_parts(device) +
+                  new_lines(p) * v[NT] * v[WT] + 20;
     double weight_bytes = 4.0 * (double)packed_floats(p, config);
     /* Weights that do not stay in the cache are better shared by rows that follow each other. */
     double reload = (weight_bytes > 1e6) == (v[ORDER] == 1) ? 1.0 : 1.05;
