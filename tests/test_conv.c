@@ -256,6 +256,8 @@ static void sweep_algo(tess_context *ctx, const struct data *t, const struct con
     sweep.one_in = !algo->param_count                    ? 1
                    : base->pass == TESS_CONV_BWD_WEIGHTS ? one_in(ctx, algo)
                                                          : 97;
+    /* Where compiling and running cost minutes. */
+    if (check_tiny() && algo->param_count) sweep.one_in *= 3;
     conv_config_each(algo, &problem, &ctx->device, check_config, &sweep);
     sweep.options.config = NULL; /* and the planner's pick */
     check_plan(ctx, t, &sweep.options, want, sweep.count, sweep.length);
