@@ -161,8 +161,8 @@ static void all_memory_is_returned(void **state) {
     tess_net_memory memory = tess_net_memory_info(net);
     uint64_t used = tess_context_counters(ctx).device_bytes - before;
     assert_true(used >= memory.parameters + memory.workspace + memory.operators);
-    assert_true(used <= memory.parameters + memory.workspace + memory.activations +
-                            memory.operators);
+    assert_true(used <=
+                memory.parameters + memory.workspace + memory.activations + memory.operators);
     tess_net_destroy(net);
     assert_int_equal(tess_context_counters(ctx).device_bytes, before);
     tess_graph_destroy(graph);

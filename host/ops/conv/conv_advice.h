@@ -7,9 +7,9 @@
 /* How near the measurement is to the question, nearest first. A measurement counts as EXACT or NEAR only if it was made with this
    driver and with the kernel source and parameter table that the program has now; older ones count as OTHER. */
 enum conv_nearness {
-    CONV_EXACT, /* this problem, this device */
-    CONV_NEAR,  /* a problem of like shape, this device */
-    CONV_OTHER, /* another device, an older driver or kernel */
+    CONV_EXACT,    /* this problem, this device */
+    CONV_NEAR,     /* a problem of like shape, this device */
+    CONV_OTHER,    /* another device, an older driver or kernel */
     CONV_PORTFOLIO /* shipped with the library for devices of this class */
 };
 
