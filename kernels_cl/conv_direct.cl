@@ -42,6 +42,7 @@
    ST         taps of a row in a tile (PASS 2), divides S         taps             1 .. 11, 1 if e > 1             */
 
 #include "common.clh"
+#include "lanes.clh"
 #include "activation.clh"
 
 #ifndef PASS
@@ -90,60 +91,6 @@
    vectors, every second pixel; the last of four vectors, for which no register is left. */
 #define EMBEDDED(j) (KV == 2 && (j) % 2 == 0)
 #define LAST_FROM_MEMORY(count) ((count) * KV + KV + 1 > 32)
-
-/* v to p[16 i], p[16 i + 1], ... One store: PoCL makes three of vstore16, and the two extractions that they need. */
-#ifdef __clang__
-typedef float16 __attribute__((aligned(4))) unaligned16;
-#define DEFINE_STORE16(name, SPACE)                                                                \
-    static inline void name(float16 v, int i, SPACE float *p) {                                    \
-        *(SPACE unaligned16 *)(p + 16 * i) = v;                                                    \
-    }
-#else
-#define DEFINE_STORE16(name, SPACE)                                                                \
-    static inline void name(float16 v, int i, SPACE float *p) {                                    \
-        vstore16(v, i, p);                                                                         \
-    }
-#endif
-DEFINE_STORE16(store_global, __global)
-DEFINE_STORE16(store_local, __local)
-
-/* A hint that a line will be written soon, where the compiler makes code for a CPU itself: SPIR-V has none, and Oclgrind does not
-   know it. */
-#if defined(__clang__) && (defined(__x86_64__) || defined(__aarch64__))
-#define fetch_to_write(p) __builtin_prefetch(p, 1, 3)
-#else
-#define fetch_to_write(p) (void)(p)
-#endif
-
-/* The first count lanes of v to p; count may be 0 or less. */
-static inline void store_lanes(float16 v, int count, __global float *p) {
-    if (count >= 16) store_global(v, 0, p);
-    if (count >= 16 || count <= 0) return;
-    if (count & 8) {
-        vstore8(v.lo, 0, p);
-        v.lo = v.hi;
-        p += 8;
-    }
-    if (count & 4) {
-        vstore4(v.s0123, 0, p);
-        v.s0123 = v.s4567;
-        p += 4;
-    }
-    if (count & 2) {
-        vstore2(v.s01, 0, p);
-        v.s01 = v.s23;
-        p += 2;
-    }
-    if (count & 1) *p = v.s0;
-}
-
-/* The first count lanes from p, the others zero; count may be 0 or less. */
-static inline float16 load_lanes(int count, __global const float *p) {
-    if (count >= 16) return vload16(0, p);
-    float lane[16];
-    for (int i = 0; i < 16; i++) lane[i] = i < count ? p[i] : 0.0f;
-    return vload16(0, lane);
-}
 
 #if PASS != 2
 /* ---------------------------------------------------------------- packing */

@@ -33,6 +33,7 @@
    CT         input channels of a weight tile (bwd_weights)       channels         1 .. 16                           */
 
 #include "common.clh"
+#include "lanes.clh"
 #include "activation.clh"
 
 #ifndef MR
@@ -49,67 +50,6 @@
 #endif
 
 #define KB  (16 * KV) /* channels of a block */
-
-/* v to p[16 i], p[16 i + 1], ... One store: PoCL makes three of vstore16, and the two extractions that they need. */
-#ifdef __clang__
-typedef float16 __attribute__((aligned(4))) unaligned16;
-#define DEFINE_STORE16(name, SPACE)                                                                \
-    static inline void name(float16 v, int i, SPACE float *p) {                                    \
-        *(SPACE unaligned16 *)(p + 16 * i) = v;                                                    \
-    }
-#else
-#define DEFINE_STORE16(name, SPACE)                                                                \
-    static inline void name(float16 v, int i, SPACE float *p) {                                    \
-        vstore16(v, i, p);                                                                         \
-    }
-#endif
-DEFINE_STORE16(store_global, __global)
-DEFINE_STORE16(store_local, __local)
-
-/* A store past the caches, to a multiple of 64 bytes, and hints that a line will be read or written soon: where the compiler makes code
-   for a CPU itself. SPIR-V has no such hint, and Oclgrind does not know it. */
-#if defined(__clang__) && (defined(__x86_64__) || defined(__aarch64__))
-#define HAS_HINTS
-#endif
-#ifdef HAS_HINTS
-#define stream_global(v, i, p) __builtin_nontemporal_store(v, (__global float16 *)((p) + 16 * (i)))
-#define fetch_line(p)          __builtin_prefetch(p, 0, 2) /* to the second-level cache */
-#define fetch_to_write(p)      __builtin_prefetch(p, 1, 3)
-#else
-#define stream_global(v, i, p) store_global(v, i, p)
-#define fetch_line(p)          (void)(p)
-#define fetch_to_write(p)      (void)(p)
-#endif
-
-/* The first count lanes of v to p; count may be 0 or less. */
-static inline void store_lanes(float16 v, int count, __global float *p) {
-    if (count >= 16) store_global(v, 0, p);
-    if (count >= 16 || count <= 0) return;
-    if (count & 8) {
-        vstore8(v.lo, 0, p);
-        v.lo = v.hi;
-        p += 8;
-    }
-    if (count & 4) {
-        vstore4(v.s0123, 0, p);
-        v.s0123 = v.s4567;
-        p += 4;
-    }
-    if (count & 2) {
-        vstore2(v.s01, 0, p);
-        v.s01 = v.s23;
-        p += 2;
-    }
-    if (count & 1) *p = v.s0;
-}
-
-/* The first count lanes from p, the others zero; count may be 0 or less. */
-static inline float16 load_lanes(int count, __global const float *p) {
-    if (count >= 16) return vload16(0, p);
-    float lane[16];
-    for (int i = 0; i < 16; i++) lane[i] = i < count ? p[i] : 0.0f;
-    return vload16(0, lane);
-}
 
 /* Output pixel i as n, p, q, and the input pixel it belongs to; without a stride only the latter. */
 struct place {

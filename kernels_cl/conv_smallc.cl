@@ -36,6 +36,7 @@
    T          floats of the run in a tile (PASS 2)                floats           1 .. S C                         */
 
 #include "common.clh"
+#include "lanes.clh"
 #include "activation.clh"
 
 #ifndef PASS
@@ -107,36 +108,6 @@
 #define STREAM_STORE(v, p) vstore16(v, 0, p)
 #define STREAM_END()
 #endif
-
-/* The first count lanes of v to p; count may be 0 or less. */
-static inline void store_lanes(float16 v, int count, __global float *p) {
-    if (count >= 16) vstore16(v, 0, p);
-    if (count >= 16 || count <= 0) return;
-    if (count & 8) {
-        vstore8(v.lo, 0, p);
-        v.lo = v.hi;
-        p += 8;
-    }
-    if (count & 4) {
-        vstore4(v.s0123, 0, p);
-        v.s0123 = v.s4567;
-        p += 4;
-    }
-    if (count & 2) {
-        vstore2(v.s01, 0, p);
-        v.s01 = v.s23;
-        p += 2;
-    }
-    if (count & 1) *p = v.s0;
-}
-
-/* The first count lanes from p, the others zero; count may be 0 or less. */
-static inline float16 load_lanes(int count, __global const float *p) {
-    if (count >= 16) return vload16(0, p);
-    float lane[16];
-    for (int i = 0; i < 16; i++) lane[i] = i < count ? p[i] : 0.0f;
-    return vload16(0, lane);
-}
 
 /* ---------------------------------------------------------------- padded rows */
 

@@ -5,6 +5,7 @@
 #include "core/program.h"
 #include "core/tensor.h"
 #include "ops/conv/conv_algo.h"
+#include "ops/conv/conv_tile.h"
 
 enum { VEC, KV, WT, RT, ST, QT, CHUNK, BAND, WG, FIX, PARAM_COUNT };
 enum { CHUNK_LAST = 3 }; /* index of its largest value */
@@ -32,10 +33,6 @@ struct depthwise {
     bool split;             /* one tile a work-item */
     cl_kernel main, reduce; /* reduce: backward-weights */
 };
-
-static int ceil_div(int a, int b) {
-    return a / b + (a % b != 0);
-}
 
 static bool is_cpu(const tess_device_info *device) {
     return device->type & CL_DEVICE_TYPE_CPU;
@@ -109,7 +106,7 @@ static bool applicable(const struct conv_problem *p, const tess_device_info *dev
 static bool is_rows(const struct conv_problem *p) {
     return p->pass != TESS_CONV_BWD_WEIGHTS;
 }
-static int register_parts(const tess_device_info *device, int lanes) {
+static int vector_parts(const tess_device_info *device, int lanes) {
     int width = device->native_float_vector ? (int)device->native_float_vector : 4;
     return ceil_div(lanes, width);
 }
@@ -125,7 +122,7 @@ static bool tile_fits(const struct conv_problem *p, const tess_device_info *devi
                       const struct conv_config *config) {
     const int *v = config->value;
     if (!is_rows(p)) return true;
-    int held = register_parts(device, v[VEC]) * (v[WT] * v[KV] + 1);
+    int held = vector_parts(device, v[VEC]) * (v[WT] * v[KV] + 1);
     return v[WT] * v[KV] == 1 || ((v[WT] == 1 || v[WT] <= phase_pixels(p)) && held <= 32);
 }
 static bool taps_fit(const struct conv_problem *p, const tess_device_info *device,
@@ -134,7 +131,7 @@ static bool taps_fit(const struct conv_problem *p, const tess_device_info *devic
     if (is_rows(p)) return true;
     int sums = v[KV] * v[RT] * v[ST] * v[QT];
     return v[RT] <= p->d.r && v[ST] <= p->d.s &&
-           (sums == 1 || register_parts(device, v[VEC]) * (sums + 2) <= 32);
+           (sums == 1 || vector_parts(device, v[VEC]) * (sums + 2) <= 32);
 }
 /* Each chunk costs memory for its sums and time to add them; kernels index the sums with int. */
 static bool chunks_fit(const struct conv_problem *p, const tess_device_info *device,
@@ -186,7 +183,7 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
 static double product_cycles(const struct conv_problem *p, const tess_device_info *device,
                              const struct conv_config *config) {
     int vec = config->value[VEC];
-    double cycles = register_parts(device, vec);
+    double cycles = vector_parts(device, vec);
     if (p->kg > 1) return 3.0 * vec;
     return channels(p) % vec ? cycles * 1.5 : cycles;
 }
@@ -299,7 +296,7 @@ static void append_geometry(const struct conv_problem *p, struct kernel_arg *arg
 }
 
 /* Work-items rounded up to whole work-groups. */
-static struct kernel_range flat_range(int64_t items, int group) {
+static struct kernel_range group_range(int64_t items, int group) {
     size_t local = (size_t)group;
     return (struct kernel_range){1, {((size_t)items + local - 1) / local * local}, {local}};
 }
@@ -328,7 +325,7 @@ static tess_status enqueue_rows(const struct depthwise *depthwise, const tess_co
         list[count++] = ARG_INT((int)p->act.kind);
         list[count++] = ARG_FLOAT(p->act.alpha);
     }
-    struct kernel_range range = flat_range(items, config->value[WG]);
+    struct kernel_range range = group_range(items, config->value[WG]);
     return kernel_enqueue(depthwise->ctx, depthwise->main, &range, list, count, "convolution");
 }
 
@@ -347,14 +344,14 @@ static tess_status enqueue_weights(const struct depthwise *depthwise, const tess
     list[count++] = ARG_INT(chunk_rows(p, config));
     list[count++] = ARG_INT(depthwise->split ? chunk_rows(p, config) : band_rows(p, config));
     list[count++] = ARG_INT(depthwise->split);
-    struct kernel_range range = flat_range(items, config->value[WG]);
+    struct kernel_range range = group_range(items, config->value[WG]);
     tess_status status = kernel_enqueue(depthwise->ctx, depthwise->main, &range, list, count,
                                         "convolution: backward-weights");
     if (status) return status;
     size_t elements = conv_problem_w(p);
     const struct kernel_arg reduce[] = {ARG_TENSOR(args->workspace), ARG_TENSOR(args->w),
                                         ARG_INT((int)elements), ARG_INT(chunks(p, config))};
-    struct kernel_range flat = flat_range((int64_t)elements, 64);
+    struct kernel_range flat = group_range((int64_t)elements, 64);
     return kernel_enqueue(depthwise->ctx, depthwise->reduce, &flat, reduce, 4,
                           "convolution: adding partial weight gradients");
 }

@@ -6,6 +6,7 @@
 #include "core/program.h"
 #include "core/tensor.h"
 #include "ops/conv/conv_direct.h"
+#include "ops/conv/conv_tile.h"
 
 #define IN_ROWS (CONV_IN_FWD | CONV_IN_BWD_DATA)
 static const struct conv_param params[PARAM_COUNT] = {
@@ -30,10 +31,6 @@ struct direct {
     cl_kernel pack, main; /* forward and backward-data */
     cl_kernel reduce;     /* backward-weights: after main */
 };
-
-static int ceil_div(int a, int b) {
-    return a / b + (a % b != 0);
-}
 
 /* ---------------------------------------------------------------- sizes */
 
@@ -112,10 +109,6 @@ static bool applicable(const struct conv_problem *p, const tess_device_info *dev
     /* Kernels index with int; the widest block pads the packed weights the most. */
     struct conv_config widest = {.value = {[WT] = 1, [KV] = 4}};
     return packed_floats(p, &widest) <= INT32_MAX;
-}
-
-static int vector_registers(const tess_device_info *device) {
-    return device->native_float_vector >= 16 ? 32 : 16;
 }
 
 /* Accumulators, one set of vectors and a scalar fit the registers. */
@@ -322,11 +315,6 @@ static void append_dimensions(const struct conv_problem *p, struct kernel_arg *a
     dimensions(p, dim);
     for (int i = 0; i < DIMS; i++)
         args[i] = ARG_INT(dim[i]);
-}
-
-/* Work-groups of 64 for the kernels that have one work-item an element. */
-static struct kernel_range flat_range(size_t items) {
-    return (struct kernel_range){1, {(items + 63) / 64 * 64}, {64}};
 }
 
 static tess_status pack(void *state, const tess_tensor *w, tess_tensor *packed) {

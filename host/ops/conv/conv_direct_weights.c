@@ -1,11 +1,9 @@
 /* Backward-weights of conv_direct: how it is cut into bands, chunks and parts of the channels, and how long it takes. */
 #include "ops/conv/conv_direct.h"
+#include "ops/conv/conv_tile.h"
 
 static const int64_t KIB = 1024;
 
-static int ceil_div(int a, int b) {
-    return a / b + (a % b != 0);
-}
 static int at_most(int a, int b) {
     return a < b ? a : b;
 }

@@ -5,6 +5,7 @@
 #include "core/program.h"
 #include "core/tensor.h"
 #include "ops/conv/conv_algo.h"
+#include "ops/conv/conv_tile.h"
 
 enum { MR, KV, CB, TILES, PARTS, STREAM, CT, CHUNK, BAND, CPART, KPART, PARAM_COUNT };
 enum { LANES = 16 }; /* of a float16 */
@@ -37,9 +38,6 @@ struct gemm {
     cl_kernel reduce;     /* backward-weights: after main, if there are several chunks */
 };
 
-static int ceil_div(int a, int b) {
-    return a / b + (a % b != 0);
-}
 static int at_most(int a, int b) {
     return a < b ? a : b;
 }
@@ -138,15 +136,6 @@ static bool applicable(const struct conv_problem *p, const tess_device_info *dev
     /* Kernels index with int; the widest block pads the packed weights the most. */
     struct conv_config widest = {.value = {[MR] = 1, [KV] = 4}};
     return packed_floats(p, &widest) <= INT32_MAX;
-}
-
-static int vector_registers(const tess_device_info *device) {
-    return device->native_float_vector >= 16 ? 32 : 16;
-}
-/* Registers of one float16. */
-static int register_parts(const tess_device_info *device) {
-    int width = device->native_float_vector ? (int)device->native_float_vector : 4;
-    return width >= LANES ? 1 : LANES / width;
 }
 
 /* Sums and one set of vectors fit the registers (or there is no smaller tile) and use most of them; one vector, which
@@ -370,11 +359,6 @@ static void append_dimensions(const struct conv_problem *p, struct kernel_arg *a
                            p->q,      d->k, d->stride_h, d->stride_w, d->groups};
     for (int i = 0; i < DIMS; i++)
         args[i] = ARG_INT(dim[i]);
-}
-
-/* Work-groups of 64 for the kernels that have one work-item a vector. */
-static struct kernel_range flat_range(size_t items) {
-    return (struct kernel_range){1, {(items + 63) / 64 * 64}, {64}};
 }
 
 static tess_status pack(void *state, const tess_tensor *w, tess_tensor *packed) {

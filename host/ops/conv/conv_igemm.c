@@ -5,6 +5,7 @@
 #include "core/program.h"
 #include "core/tensor.h"
 #include "ops/conv/conv_algo.h"
+#include "ops/conv/conv_tile.h"
 #include "ops/fastdiv.h"
 
 enum { MWG, NWG, KWG, MWI, NWI, VEC, DB, SPLIT, PARAM_COUNT };
@@ -26,10 +27,6 @@ struct igemm {
     struct conv_config config;
     cl_kernel main, reduce; /* reduce: only with a split */
 };
-
-static int ceil_div(int a, int b) {
-    return a / b + (a % b != 0);
-}
 
 /* ---------------------------------------------------------------- sizes */
 

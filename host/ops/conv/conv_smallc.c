@@ -5,6 +5,7 @@
 #include "core/program.h"
 #include "core/tensor.h"
 #include "ops/conv/conv_algo.h"
+#include "ops/conv/conv_tile.h"
 
 enum { KV, BAND, WT, STREAM, RT, PARTS, CHUNK, PARAM_COUNT };
 enum { LANES = 16 }; /* of a float16 */
@@ -30,10 +31,6 @@ struct smallc {
     cl_kernel pack, main; /* forward */
     cl_kernel reduce;     /* backward-weights: after main */
 };
-
-static int ceil_div(int a, int b) {
-    return a / b + (a % b != 0);
-}
 
 /* ---------------------------------------------------------------- sizes */
 
@@ -97,14 +94,6 @@ static bool applicable(const struct conv_problem *p, const tess_device_info *dev
                (int64_t)(device->local_memory < INT32_MAX ? device->local_memory : INT32_MAX);
 }
 
-static int vector_registers(const tess_device_info *device) {
-    return device->native_float_vector >= 16 ? 32 : 16;
-}
-/* Registers of one float16. */
-static int register_parts(const tess_device_info *device) {
-    int width = device->native_float_vector ? (int)device->native_float_vector : 4;
-    return width >= LANES ? 1 : LANES / width;
-}
 /* Accumulators, one set of vectors and a scalar fit the registers. */
 static bool registers_fit(const tess_device_info *device, int accumulators, int vectors) {
     int needed = (accumulators + vectors) * register_parts(device) + 1;
@@ -312,11 +301,6 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
 }
 
 /* ---------------------------------------------------------------- execution */
-
-/* Work-groups of 64 for the kernels that have one work-item an element. */
-static struct kernel_range flat_range(size_t items) {
-    return (struct kernel_range){1, {(items + 63) / 64 * 64}, {64}};
-}
 
 static tess_status pack(void *state, const tess_tensor *w, tess_tensor *packed) {
     const struct smallc *smallc = state;

@@ -5,6 +5,7 @@
 #include "core/program.h"
 #include "core/tensor.h"
 #include "ops/conv/conv_algo.h"
+#include "ops/conv/conv_tile.h"
 
 enum { TILE, KV, WT, CHUNK, TB, PARAM_COUNT };
 enum { LANES = 16 }; /* of a work-group */
@@ -30,10 +31,6 @@ struct winograd {
     cl_kernel fused;                       /* or: */
     cl_kernel transform, multiply, finish; /* in this order */
 };
-
-static int ceil_div(int a, int b) {
-    return a / b + (a % b != 0);
-}
 
 /* ---------------------------------------------------------------- sizes */
 
@@ -137,22 +134,19 @@ static bool applicable(const struct conv_problem *p, const tess_device_info *dev
            tiles(p, 2) <= INT32_MAX / 2;
 }
 
-static int vector_registers(const tess_device_info *device) {
-    return device->native_float_vector >= 16 ? 32 : 16;
-}
 /* Floats of a work-item: all lanes where the device works on vectors. */
 static int item_width(const tess_device_info *device) {
     bool vectors = device->type & CL_DEVICE_TYPE_CPU && device->native_float_vector >= 4;
     return vectors ? LANES : 1;
 }
 /* Registers of one work-item's vector. */
-static int register_parts(const tess_device_info *device) {
+static int vector_parts(const tess_device_info *device) {
     int width = (int)device->native_float_vector;
     return item_width(device) == 1 || width >= LANES ? 1 : LANES / width;
 }
 static int registers_needed(const tess_device_info *device, const struct conv_config *config) {
     int kv = config->value[KV], wt = config->value[WT];
-    return (wt * kv + kv) * register_parts(device) + 1;
+    return (wt * kv + kv) * vector_parts(device) + 1;
 }
 
 /* A block that is a whole vector too wide computes zeros. */
@@ -219,7 +213,7 @@ static double error_growth(const struct conv_problem *p, const struct conv_confi
 
 /* Cycles of the innermost loop's body, as in conv_direct.c. */
 static double body_cycles(const tess_device_info *device, const struct conv_config *config) {
-    int parts = register_parts(device), wt = config->value[WT], kv = config->value[KV];
+    int parts = vector_parts(device), wt = config->value[WT], kv = config->value[KV];
     double cycles = 0.5 * wt * kv * parts + 0.25 * (wt + kv * parts) + kv * parts;
     if (cycles < 4) cycles = 4;
     return registers_needed(device, config) > vector_registers(device) ? cycles * 1.2 : cycles;
@@ -259,7 +253,7 @@ static double predict(const struct conv_problem *p, const tess_device_info *devi
                       const struct conv_config *config) {
     struct shape s = shape_of(p);
     const int *v = config->value;
-    double all = (double)tiles(p, v[TILE]), parts = register_parts(device);
+    double all = (double)tiles(p, v[TILE]), parts = vector_parts(device);
     double vectors = ceil_div(s.cg, LANES) + (double)blocks(p, config) * v[KV];
     double cycles = all * p->d.groups * positions(config) * 12 * parts * vectors;
     cycles += products_cycles(p, device, config, all) + passing_cycles(p, config, all);

@@ -5,6 +5,7 @@
 #include "core/program.h"
 #include "core/tensor.h"
 #include "ops/conv/conv_algo.h"
+#include "ops/conv/conv_tile.h"
 
 enum { M, CB, KB, CT, KV, TB, SPLIT, PARAM_COUNT };
 enum { LANES = 16 }; /* of a float16 */
@@ -26,10 +27,6 @@ struct winograd {
     cl_kernel main;
     cl_kernel reduce; /* NULL: there is one part, which is dw */
 };
-
-static int ceil_div(int a, int b) {
-    return a / b + (a % b != 0);
-}
 
 /* ---------------------------------------------------------------- sizes */
 
@@ -97,11 +94,6 @@ static bool blocks_alike(const struct conv_problem *p, const tess_device_info *d
     return c <= 4 * k && k <= 4 * c;
 }
 
-/* Registers of one float16. */
-static int register_parts(const tess_device_info *device) {
-    int width = device->native_float_vector ? (int)device->native_float_vector : 4;
-    return width >= LANES ? 1 : LANES / width;
-}
 static bool registers_fit(const tess_device_info *device, int ct, int kv) {
     int available = device->native_float_vector >= 16 ? 32 : 16;
     return (ct * kv + kv) * register_parts(device) <= available || (ct == 4 && kv == 1);

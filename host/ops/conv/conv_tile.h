@@ -1,0 +1,27 @@
+/* What algorithms with register tiles of float16 share: sizes, registers, the launch of one work-item an element. */
+#ifndef TESSERA_OPS_CONV_TILE_H
+#define TESSERA_OPS_CONV_TILE_H
+
+#include "core/program.h"
+
+static inline int ceil_div(int a, int b) {
+    return a / b + (a % b != 0);
+}
+
+/* Of a core, as wide as its vectors: 32 with AVX-512, 16 else. */
+static inline int vector_registers(const tess_device_info *device) {
+    return device->native_float_vector >= 16 ? 32 : 16;
+}
+
+/* Registers that one float16 takes. */
+static inline int register_parts(const tess_device_info *device) {
+    int width = device->native_float_vector ? (int)device->native_float_vector : 4;
+    return width >= 16 ? 1 : 16 / width;
+}
+
+/* Work-groups of 64 for kernels that have one work-item an element. */
+static inline struct kernel_range flat_range(size_t items) {
+    return (struct kernel_range){1, {(items + 63) / 64 * 64}, {64}};
+}
+
+#endif
