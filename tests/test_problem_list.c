@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench/problem_list.h"
 #include "support/check.h"
+#include "support/scratch.h"
 
 static void write_text(const char *path, const char *text) {
     FILE *file = fopen(path, "w");
@@ -15,13 +15,12 @@ static void write_text(const char *path, const char *text) {
 }
 
 static tess_status read_text(const char *text, struct problem_list *list, tess_error *error) {
-    char path[] = "/tmp/tessera-problems-XXXXXX";
-    int file = mkstemp(path);
-    assert_true(file >= 0);
-    close(file);
+    char folder[SCRATCH_PATH], path[SCRATCH_PATH];
+    scratch_create(folder);
+    scratch_join(path, folder, "problems.txt");
     write_text(path, text);
     tess_status status = problem_list_add_file(list, path, error);
-    unlink(path);
+    scratch_remove(folder);
     return status;
 }
 
