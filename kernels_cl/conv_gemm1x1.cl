@@ -28,14 +28,18 @@
    sums in registers. Each chunk has sums of its own, laid out as dw, which conv_gemm1x1_reduce adds in order.
 
    parameter  meaning                                             unit             legal
-   MR         pixels of a tile                                    pixels           1 .. 16
+   PASS       forward, backward-data or backward-weights          -                0, 1, 2
+   MR         pixels of a tile (PASS 0, 1)                        pixels           1 .. 16
    KV         vectors of destination channels                     16 channels      1 .. 4
-   CT         input channels of a weight tile (bwd_weights)       channels         1 .. 16                           */
+   CT         input channels of a tile (PASS 2)                   channels         1 .. 16                           */
 
 #include "common.clh"
 #include "lanes.clh"
 #include "activation.clh"
 
+#ifndef PASS
+#define PASS 0
+#endif
 #ifndef MR
 #define MR 6
 #endif
@@ -47,6 +51,9 @@
 #endif
 #if MR < 1 || MR > 16 || KV < 1 || KV > 4 || CT < 1 || CT > 16
 #error "conv_gemm1x1: tile out of range"
+#endif
+#if PASS < 0 || PASS > 2
+#error "conv_gemm1x1: PASS out of range"
 #endif
 
 #define KB  (16 * KV) /* channels of a block */
@@ -79,9 +86,11 @@ static inline struct place next_place(struct place place, int P, int Q, int H, i
     return place;
 }
 
+#if PASS != 2
 /* ---------------------------------------------------------------- packing */
 
 /* One work-item a vector of 16 destination channels. fwd: source channels c, destination k; bwd_data: the reverse. */
+#if PASS == 0
 __kernel void conv_gemm1x1_pack_fwd(__global const float *restrict w,
                                     __global float *restrict packed, int groups, int cg, int kg,
                                     int vectors) {
@@ -94,6 +103,8 @@ __kernel void conv_gemm1x1_pack_fwd(__global const float *restrict w,
     const int k = block * KB + i % KV * 16;
     vstore16(load_lanes(kg - k, w + (size_t)c * (groups * kg) + group * kg + k), i, packed);
 }
+
+#else
 
 __kernel void conv_gemm1x1_pack_bwd_data(__global const float *restrict w,
                                          __global float *restrict packed, int groups, int cg,
@@ -111,6 +122,7 @@ __kernel void conv_gemm1x1_pack_bwd_data(__global const float *restrict w,
     }
     vstore16(vload16(0, value), i, packed);
 }
+#endif
 
 /* ---------------------------------------------------------------- forward and backward-data */
 
@@ -334,6 +346,7 @@ static inline void product(struct operands o, int first, int count, int group, i
 }
 
 /* Global size: (spans of pixels, groups x parts). tiles: of a group. */
+#if PASS == 0
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_gemm1x1_fwd(__global const float *restrict x, __global const float *restrict packed,
                  __global const float *bias, __global const float *residual,
@@ -351,6 +364,8 @@ conv_gemm1x1_fwd(__global const float *restrict x, __global const float *restric
     product(o, first, min(span, pixels - first), tiles * MR, cb, blocks * part / parts,
             blocks * (part + 1) / parts, e);
 }
+
+#else
 
 /* Zeros for the channels from .. to - 1 of the pixels that lie between those of the destination. */
 static inline void fill_between(__global float *dest, int step, int first, int count, int from,
@@ -388,150 +403,9 @@ conv_gemm1x1_bwd_data(__global const float *restrict dy, __global const float *r
     if (U > 1 || V > 1)
         fill_between(o.dest, C, first, count, from * KB, min(to * KB, Cg), o.to, e.stream);
 }
+#endif
+#endif
 
-/* ---------------------------------------------------------------- backward-weights */
-
-/* Some channels of count pixels, from pixel first on, to panels [panel][pixel][width], panel floats apart. A vector reaches into
-   the next pixel of its panel, which is written after it, and reads what follows the channels, whose sums are not kept;
-   left: floats from from to the tensor's end. */
-static inline void copy_panels(__local float *to, int panel, const int width,
-                               __global const float *from, int left, int step, int first,
-                               int count, int channels, int P, int Q, int H, int W, int U, int V) {
-    struct place place = place_of(first, P, Q, H, W, U, V);
-    for (int i = 0; i < count; i++) {
-        int at = place.at * step;
-        for (int c = 0; c < channels; c += width, at += width)
-            for (int v = 0; v < width; v += 16)
-                store_local(load_lanes(left - at - v, from + at + v), 0,
-                            to + c / width * panel + i * width + v);
-        place = next_place(place, P, Q, H, W, U, V);
-    }
-}
-
-/* Lines of the rows of the next band, step floats apart, of which a share is asked for every 16 pixels of a tile: copying
-   then reads from the second-level cache. */
-struct stream {
-    __global const float *row;
-    int line, lines; /* of this row */
-    int left;        /* lines to ask for */
-    int step, share;
-};
-
-static inline struct stream stream_of(__global const float *row, int rows, int channels, int step,
-                                      int shares) {
-    const int lines = (channels + 15) / 16;
-    const struct stream s = {row, 0, lines, rows * lines, step,
-                             (rows * lines + shares - 1) / shares};
-    return s;
-}
-
-static inline void fetch_stream(struct stream *s) {
-    for (int i = min(s->share, s->left); i > 0; i--) {
-        fetch_line(s->row + 16 * s->line);
-        s->left--;
-        if (++s->line == s->lines) {
-            s->line = 0;
-            s->row += s->step;
-        }
-    }
-}
-
-/* sums[c][k] (+)= the panels' products; rows and lanes of the tile exist. */
-static inline void weights_tile(__local const float *x, __local const float *dy, int count,
-                                __global float *sums, int K, int rows, int lanes, bool more,
-                                struct stream *next_x, struct stream *next_dy) {
-    const bool whole = rows >= CT && lanes >= KB;
-    float16 acc[CT][KV];
-#pragma unroll
-    for (int c = 0; c < CT; c++)
-#pragma unroll
-        for (int v = 0; v < KV; v++) acc[c][v] = (float16)(0.0f);
-    for (int first = 0; first < count; first += 16) {
-        fetch_stream(next_x);
-        fetch_stream(next_dy);
-        if (whole && first / 16 < CT)
-            for (int v = 0; v < KV; v++)
-                fetch_to_write(sums + (size_t)(first / 16) * K + 16 * v);
-        for (int i = first; i < min(count, first + 16); i++) {
-            float16 g[KV];
-#pragma unroll
-            for (int v = 0; v < KV; v++) g[v] = vload16(v, dy + i * KB);
-#pragma unroll
-            for (int c = 0; c < CT; c++) {
-                const float16 a = (float16)(x[i * CT + c]);
-#pragma unroll
-                for (int v = 0; v < KV; v++) acc[c][v] = FMA(a, g[v], acc[c][v]);
-            }
-        }
-    }
-    if (whole) {
-#pragma unroll
-        for (int c = 0; c < CT; c++)
-#pragma unroll
-            for (int v = 0; v < KV; v++) {
-                if (more) acc[c][v] += vload16(v, sums + (size_t)c * K);
-                store_global(acc[c][v], v, sums + (size_t)c * K);
-            }
-        return;
-    }
-    float16 part[CT * KV];
-#pragma unroll
-    for (int c = 0; c < CT; c++)
-#pragma unroll
-        for (int v = 0; v < KV; v++) part[c * KV + v] = acc[c][v];
-    for (int c = 0; c < min(CT, rows); c++)
-        for (int v = 0; v < KV; v++) {
-            __global float *sum = sums + (size_t)c * K + 16 * v;
-            if (more) part[c * KV + v] += load_lanes(lanes - 16 * v, sum);
-            store_lanes(part[c * KV + v], lanes - 16 * v, sum);
-        }
-}
-
-/* Global size: (chunks, groups x c_parts x k_parts). c_part, k_part: channels of a part, multiples of CT and 16 KV; panels:
-   local memory for the panels of band pixels of both, those of x longer by a vector and in whole ones. */
-__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
-conv_gemm1x1_bwd_weights(__global const float *restrict x, __global const float *restrict dy,
-                         __global float *restrict sums, int pixels, int H, int W, int C, int P,
-                         int Q, int K, int U, int V, int G, int chunk, int band, int c_part,
-                         int k_part, __local float *panels) {
-    const int Cg = C / G, Kg = K / G;
-    const int c_parts = (Cg + c_part - 1) / c_part, k_parts = (Kg + k_part - 1) / k_part;
-    const int part = (int)get_global_id(1), group = part / k_parts / c_parts;
-    const int c_first = part / k_parts % c_parts * c_part, k_first = part % k_parts * k_part;
-    const int c_count = min(c_part, Cg - c_first), k_count = min(k_part, Kg - k_first);
-    const int x_at = group * Cg + c_first, dy_at = group * Kg + k_first;
-    const int x_panel = (band * CT + 31) / 16 * 16, dy_panel = band * KB;
-    const int from = (int)get_global_id(0) * chunk, to = min(from + chunk, pixels);
-    const int tiles = ((c_count + CT - 1) / CT) * ((k_count + KB - 1) / KB);
-    __local float *dy_panels = panels + c_part / CT * x_panel;
-    __global float *out = sums + ((size_t)get_global_id(0) * Cg + c_first) * K + dy_at;
-
-    for (int first = from; first < to; first += band) {
-        const int count = min(band, to - first), next = min(first + band, to);
-        const int rows = min(band, to - next), shares = tiles * ((count + 15) / 16);
-        struct stream next_x =
-            stream_of(x + (size_t)place_of(next, P, Q, H, W, U, V).at * C + x_at, rows, c_count,
-                      V * C, shares);
-        struct stream next_dy = stream_of(dy + (size_t)next * K + dy_at, rows, k_count, K, shares);
-        copy_panels(panels, x_panel, CT, x + x_at, pixels / (P * Q) * H * W * C - x_at, C, first,
-                    count, c_count, P, Q, H, W, U, V);
-        copy_panels(dy_panels, dy_panel, KB, dy + dy_at, pixels * K - dy_at, K, first, count,
-                    k_count, P, Q, P, Q, 1, 1);
-        for (int k = 0; k < k_count; k += KB)
-            for (int c = 0; c < c_count; c += CT)
-                weights_tile(panels + c / CT * x_panel, dy_panels + k / KB * dy_panel, count,
-                             out + (size_t)c * K + k, K, c_count - c, k_count - k, first > from,
-                             &next_x, &next_dy);
-    }
-}
-
-/* dw = the sums of chunk 0, 1, ..., added in this order. One work-item a vector of 16. */
-__kernel void conv_gemm1x1_reduce(__global const float *restrict sums, __global float *restrict dw,
-                                  int count, int chunks) {
-    const int i = (int)get_global_id(0) * 16;
-    if (i >= count) return;
-    float16 total = load_lanes(count - i, sums + i);
-    for (int chunk = 1; chunk < chunks; chunk++)
-        total += load_lanes(count - i, sums + (size_t)chunk * count + i);
-    store_lanes(total, count - i, dw + i);
-}
+#if PASS == 2
+#include "conv_gemm1x1_weights.clh"
+#endif

@@ -3,12 +3,7 @@
 #include <stdlib.h>
 
 #include "core/program.h"
-#include "core/tensor.h"
-#include "ops/conv/conv_algo.h"
-#include "ops/conv/conv_tile.h"
-
-enum { MR, KV, CB, TILES, PARTS, STREAM, CT, CHUNK, BAND, CPART, KPART, PARAM_COUNT };
-enum { LANES = 16 }; /* of a float16 */
+#include "ops/conv/conv_gemm1x1.h"
 
 #define IN_ROWS    (CONV_IN_FWD | CONV_IN_BWD_DATA)
 #define IN_WEIGHTS CONV_IN_BWD_WEIGHTS
@@ -30,33 +25,15 @@ static const struct conv_param params[PARAM_COUNT] = {
     [KPART] = {"kpart", IN_WEIGHTS, 3, {256, 512, 1024}},
 };
 
-struct gemm {
-    tess_context *ctx;
-    struct conv_problem problem;
-    struct conv_config config;
-    cl_kernel pack, main; /* forward and backward-data */
-    cl_kernel reduce;     /* backward-weights: after main, if there are several chunks */
-};
-
 static int at_most(int a, int b) {
     return a < b ? a : b;
 }
 
 /* ---------------------------------------------------------------- sizes */
 
-static bool is_rows(const struct conv_problem *p) {
-    return p->pass != TESS_CONV_BWD_WEIGHTS;
-}
-
 /* Forward makes K from C, backward-data C from K. */
 static int source_channels(const struct conv_problem *p) {
     return p->pass == TESS_CONV_BWD_DATA ? p->kg : p->cg;
-}
-static int dest_channels(const struct conv_problem *p) {
-    return p->pass == TESS_CONV_BWD_DATA ? p->cg : p->kg;
-}
-static int pixels(const struct conv_problem *p) {
-    return p->d.n * p->p * p->q;
 }
 /* Blocks of destination channels of a group. */
 static int blocks(const struct conv_problem *p, const struct conv_config *config) {
@@ -87,45 +64,6 @@ static struct share share_pixels(const struct conv_problem *p, const tess_device
     return (struct share){tiles, mr * tiles * (groups > items ? groups / items : 1)};
 }
 
-static int chunk_pixels(const struct conv_problem *p, const struct conv_config *config) {
-    return at_most(config->value[CHUNK], pixels(p));
-}
-static int band_pixels(const struct conv_problem *p, const struct conv_config *config) {
-    int chunk = chunk_pixels(p, config);
-    return ceil_div(chunk, ceil_div(chunk, config->value[BAND]));
-}
-static int chunks(const struct conv_problem *p, const struct conv_config *config) {
-    return ceil_div(pixels(p), chunk_pixels(p, config));
-}
-/* The channels are spread evenly over as few parts as the limit allows, in whole tiles. */
-static int part_size(int channels, int limit, int tile) {
-    int parts = ceil_div(channels, limit);
-    return ceil_div(ceil_div(channels, parts), tile) * tile;
-}
-static int c_part(const struct conv_problem *p, const struct conv_config *config) {
-    return part_size(p->cg, config->value[CPART], config->value[CT]);
-}
-static int k_part(const struct conv_problem *p, const struct conv_config *config) {
-    return part_size(p->kg, config->value[KPART], config->value[KV] * LANES);
-}
-
-/* The panels of a band. */
-static size_t local_bytes(const struct conv_problem *p, const struct conv_config *config) {
-    const int *v = config->value;
-    if (is_rows(p)) return 0;
-    int band = band_pixels(p, config), x_channels = c_part(p, config);
-    int dy_channels = k_part(p, config);
-    int x_panel = (ceil_div(band * v[CT], LANES) + 1) * LANES;
-    int floats = x_channels / v[CT] * x_panel + dy_channels * band;
-    return (size_t)floats * sizeof(float);
-}
-
-/* The chunks' sums. One chunk writes to dw. */
-static size_t workspace(const struct conv_problem *p, const struct conv_config *config) {
-    if (is_rows(p) || chunks(p, config) == 1) return 0;
-    return conv_problem_w(p) * sizeof(float) * (size_t)chunks(p, config);
-}
-
 /* ---------------------------------------------------------------- where it applies */
 
 static bool applicable(const struct conv_problem *p, const tess_device_info *device) {
@@ -136,16 +74,6 @@ static bool applicable(const struct conv_problem *p, const tess_device_info *dev
     /* Kernels index with int; the widest block pads the packed weights the most. */
     struct conv_config widest = {.value = {[MR] = 1, [KV] = 4}};
     return packed_floats(p, &widest) <= INT32_MAX;
-}
-
-/* Sums and one set of vectors fit the registers (or there is no smaller tile) and use most of them; one vector, which
-   needs more loads, is for few channels or few registers. */
-static bool tile_fits(const struct conv_problem *p, const tess_device_info *device, int sums,
-                      int vectors) {
-    int needed = (sums + vectors) * register_parts(device), all = vector_registers(device);
-    if (needed > all && sums > 1) return false;
-    bool few = dest_channels(p) <= LANES || needed > sums + vectors;
-    return vectors == 1 ? few && 3 * needed > all : 4 * needed > 3 * all;
 }
 
 static int padded(int channels, int vectors) {
@@ -174,11 +102,6 @@ static bool row_tile_fits(const struct conv_problem *p, const tess_device_info *
         larger += params[MR].values[i] > mr && in_registers(device, params[MR].values[i], kv);
     return larger == 0;
 }
-static bool weight_tile_fits(const struct conv_problem *p, const tess_device_info *device,
-                             const struct conv_config *config) {
-    const int *v = config->value;
-    return is_rows(p) || tile_fits(p, device, v[CT] * v[KV], v[KV]);
-}
 
 /* Limits that do not limit anything would give one plan several names. */
 static bool cb_fits(const struct conv_problem *p, const tess_device_info *device,
@@ -198,34 +121,15 @@ static bool parts_fit(const struct conv_problem *p, const tess_device_info *devi
            ceil_div(pixels(p), v[MR] * v[TILES]) <= 32 * (int)device->compute_units;
 }
 
-static bool chunk_fits(const struct conv_problem *p, const tess_device_info *device,
-                       const struct conv_config *config) {
-    (void)device;
-    int chunk = config->value[CHUNK];
-    return is_rows(p) || chunk == params[CHUNK].values[0] || chunk / 4 < pixels(p);
-}
-static bool c_part_fits(const struct conv_problem *p, const tess_device_info *device,
-                        const struct conv_config *config) {
-    (void)device;
-    int part = config->value[CPART];
-    return is_rows(p) || part == params[CPART].values[0] || part / 2 < p->cg;
-}
-static bool k_part_fits(const struct conv_problem *p, const tess_device_info *device,
-                        const struct conv_config *config) {
-    (void)device;
-    int part = config->value[KPART];
-    return is_rows(p) || part == params[KPART].values[0] || part / 2 < p->kg;
-}
-
 static const struct conv_constraint constraints[] = {
     {1u << KV, block_fits},
     {1u << MR | 1u << KV, row_tile_fits},
-    {1u << KV | 1u << CT, weight_tile_fits},
+    {1u << KV | 1u << CT, gemm1x1_weight_tile_fits},
     {1u << CB, cb_fits},
     {1u << MR | 1u << KV | 1u << TILES | 1u << PARTS, parts_fit},
-    {1u << CHUNK, chunk_fits},
-    {1u << CPART, c_part_fits},
-    {1u << KPART, k_part_fits},
+    {1u << CHUNK, gemm1x1_chunk_fits},
+    {1u << CPART, gemm1x1_c_part_fits},
+    {1u << KPART, gemm1x1_k_part_fits},
     {0, NULL},
 };
 
@@ -233,7 +137,7 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
                       struct conv_resources *out) {
     const int *v = config->value;
     int sums = (is_rows(p) ? v[MR] : v[CT]) * v[KV];
-    *out = (struct conv_resources){.local_bytes = local_bytes(p, config),
+    *out = (struct conv_resources){.local_bytes = gemm1x1_local_bytes(p, config),
                                    .work_items = 1,
                                    .registers = (sums + v[KV] + 1) * LANES};
 }
@@ -246,12 +150,6 @@ static double body_cycles(const tess_device_info *device, int scalars, int vecto
     int parts = register_parts(device);
     double cycles = 0.5 * scalars * vectors * parts + 0.25 * scalars + 0.125 * vectors * parts;
     return cycles < 4 ? 4 : cycles;
-}
-
-/* Cycles of all work-items, spread over compute units in whole work-items. */
-static double spread(double cycles_each, double items, const tess_device_info *device) {
-    double units = device->compute_units ? device->compute_units : 1;
-    return cycles_each * (double)(int64_t)((items + units - 1) / units);
 }
 
 static double predict_rows(const struct conv_problem *p, const tess_device_info *device,
@@ -278,32 +176,10 @@ static double predict_rows(const struct conv_problem *p, const tess_device_info 
                   (double)ceil_div(pixels(p), share.span) * v[PARTS] * p->d.groups, device);
 }
 
-static double predict_weights(const struct conv_problem *p, const tess_device_info *device,
-                              const struct conv_config *config) {
-    const int *v = config->value;
-    int parts = register_parts(device), c_size = c_part(p, config), k_size = k_part(p, config);
-    double bands = ceil_div(chunk_pixels(p, config), band_pixels(p, config));
-    double tiles = (double)(c_size / v[CT]) * (k_size / (LANES * v[KV]));
-    /* Narrow panels are slow to write. */
-    double copy = (1.2 * c_size + 0.6 * k_size) * chunk_pixels(p, config);
-    double tile = chunk_pixels(p, config) * (body_cycles(device, v[CT], v[KV]) + 1) +
-                  bands * (5.0 * v[CT] * v[KV] * parts + 40);
-    /* Two panels that do not fit the first-level cache; all panels and the sums that do not fit the second. */
-    if (4.0 * band_pixels(p, config) * (v[CT] + LANES * v[KV]) > 40e3) tile *= 1.08;
-    if ((double)local_bytes(p, config) + 4.0 * c_size * k_size > 2e6) tile *= 1.05;
-    double items =
-        (double)chunks(p, config) * p->d.groups * ceil_div(p->cg, c_size) * ceil_div(p->kg, k_size);
-    /* Sums are written once and read once, at about 8 bytes a cycle. */
-    double reduce =
-        chunks(p, config) > 1 ? (double)chunks(p, config) * (double)conv_problem_w(p) : 0;
-    return spread(tiles * tile + copy, items, device) +
-           reduce / (device->compute_units ? device->compute_units : 1);
-}
-
 static double predict(const struct conv_problem *p, const tess_device_info *device,
                       const struct conv_config *config) {
     double cycles =
-        is_rows(p) ? predict_rows(p, device, config) : predict_weights(p, device, config);
+        is_rows(p) ? predict_rows(p, device, config) : gemm1x1_predict_weights(p, device, config);
     /* On a GPU one work-item a work-group leaves all lanes but one idle. */
     return device->type & CL_DEVICE_TYPE_CPU ? cycles : cycles * 64;
 }
@@ -331,10 +207,8 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
     gemm->config = *config;
     const int *v = config->value;
     char options[80];
-    if (is_rows(p))
-        snprintf(options, sizeof options, "-DMR=%d -DKV=%d", v[MR], v[KV]);
-    else
-        snprintf(options, sizeof options, "-DCT=%d -DKV=%d", v[CT], v[KV]);
+    snprintf(options, sizeof options, "-DPASS=%d -DKV=%d -D%s=%d", (int)p->pass, v[KV],
+             is_rows(p) ? "MR" : "CT", v[is_rows(p) ? MR : CT]);
     struct program *program;
     tess_status status = program_get(ctx, conv_gemm1x1.kernel_file, options, printed, &program);
     if (!status) status = program_kernel(ctx, program, mains[p->pass], &gemm->main);
@@ -350,16 +224,6 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
 }
 
 /* ---------------------------------------------------------------- execution */
-
-/* Dimensions in the order in which every main kernel takes them. */
-enum { DIMS = 10 };
-static void append_dimensions(const struct conv_problem *p, struct kernel_arg *args) {
-    const tess_conv_desc *d = &p->d;
-    const int dim[DIMS] = {pixels(p), d->h, d->w,        d->c,        p->p,
-                           p->q,      d->k, d->stride_h, d->stride_w, d->groups};
-    for (int i = 0; i < DIMS; i++)
-        args[i] = ARG_INT(dim[i]);
-}
 
 static tess_status pack(void *state, const tess_tensor *w, tess_tensor *packed) {
     const struct gemm *gemm = state;
@@ -385,7 +249,7 @@ static tess_status enqueue_rows(const struct gemm *gemm, const tess_conv_args *a
         list[count++] = ARG_TENSOR(p->residual ? args->residual : NULL);
     }
     list[count++] = ARG_TENSOR(forward ? args->y : args->x);
-    append_dimensions(p, list + count);
+    gemm1x1_append_dimensions(p, list + count);
     count += DIMS;
     struct share share = share_pixels(p, &gemm->ctx->device, &gemm->config);
     list[count++] = ARG_INT(share.span);
@@ -404,36 +268,10 @@ static tess_status enqueue_rows(const struct gemm *gemm, const tess_conv_args *a
     return kernel_enqueue(gemm->ctx, gemm->main, &range, list, count, "convolution");
 }
 
-static tess_status enqueue_weights(const struct gemm *gemm, const tess_conv_args *args) {
-    const struct conv_problem *p = &gemm->problem;
-    const struct conv_config *config = &gemm->config;
-    int count = chunks(p, config), c_size = c_part(p, config), k_size = k_part(p, config);
-    struct kernel_arg list[3 + DIMS + 5] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
-                                            ARG_TENSOR(count > 1 ? args->workspace : args->w)};
-    append_dimensions(p, list + 3);
-    struct kernel_arg *rest = list + 3 + DIMS;
-    rest[0] = ARG_INT(chunk_pixels(p, config));
-    rest[1] = ARG_INT(band_pixels(p, config));
-    rest[2] = ARG_INT(c_size);
-    rest[3] = ARG_INT(k_size);
-    rest[4] = ARG_LOCAL(local_bytes(p, config));
-    size_t parts =
-        (size_t)p->d.groups * (size_t)ceil_div(p->cg, c_size) * (size_t)ceil_div(p->kg, k_size);
-    struct kernel_range range = {2, {(size_t)count, parts}, {1, 1}};
-    tess_status status = kernel_enqueue(gemm->ctx, gemm->main, &range, list, 3 + DIMS + 5,
-                                        "convolution: backward-weights");
-    if (status || count == 1) return status;
-    size_t elements = conv_problem_w(p);
-    const struct kernel_arg reduce[] = {ARG_TENSOR(args->workspace), ARG_TENSOR(args->w),
-                                        ARG_INT((int)elements), ARG_INT(count)};
-    struct kernel_range flat = flat_range((elements + LANES - 1) / LANES);
-    return kernel_enqueue(gemm->ctx, gemm->reduce, &flat, reduce, 4,
-                          "convolution: adding partial weight gradients");
-}
-
 static tess_status enqueue(void *state, const tess_conv_args *args, const tess_tensor *packed) {
     const struct gemm *gemm = state;
-    return is_rows(&gemm->problem) ? enqueue_rows(gemm, args, packed) : enqueue_weights(gemm, args);
+    return is_rows(&gemm->problem) ? enqueue_rows(gemm, args, packed)
+                                   : gemm1x1_enqueue_weights(gemm, args);
 }
 
 const struct conv_algo conv_gemm1x1 = {
@@ -446,7 +284,7 @@ const struct conv_algo conv_gemm1x1 = {
     .resources = resources,
     .predict = predict,
     .packed = packed_bytes,
-    .workspace = workspace,
+    .workspace = gemm1x1_workspace,
     .create = create,
     .pack = pack,
     .enqueue = enqueue,
