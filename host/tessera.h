@@ -255,13 +255,17 @@ typedef enum tess_activation {
     TESS_ACT_LEAKY_RELU, /* x > 0 ? x : alpha x, alpha > 0 */
     TESS_ACT_ELU,        /* x > 0 ? x : alpha (exp(x) - 1), alpha > 0 */
     TESS_ACT_SIGMOID,    /* 1 / (1 + exp(-x)) */
-    TESS_ACT_TANH
+    TESS_ACT_TANH,
+    TESS_ACT_CLIPPED_RELU, /* min(max(x, 0), alpha), alpha > 0; ReLU6 is alpha 6 */
+    TESS_ACT_SELU,         /* 1.0507 (x > 0 ? x : 1.6733 (exp(x) - 1)), Klambauer et al. 2017, whose
+                              constants the kernels hold to fp32 */
+    TESS_ACT_HARD_SIGMOID /* max(0, min(1, x / 6 + 1 / 2)), as PyTorch; not ONNX's default slope 0.2 */
 } tess_activation;
 
 /* An activation and its parameter. All derivatives are computed from the output y. */
 typedef struct tess_act {
     tess_activation kind;
-    float alpha; /* leaky ReLU and ELU; 0 means 0.01 and 1 */
+    float alpha; /* leaky ReLU, ELU and clipped ReLU; 0 means 0.01, 1 and 6 */
 } tess_act;
 
 /* ---------------------------------------------------------------- convolution */
@@ -583,7 +587,7 @@ typedef int tess_node;
 
 /* How a layer's weights start. Biases start at 0. */
 typedef enum tess_init {
-    TESS_INIT_DEFAULT, /* He for ReLU, leaky ReLU, ELU; Xavier otherwise */
+    TESS_INIT_DEFAULT, /* He for ReLU, leaky, clipped ReLU, ELU; Xavier otherwise */
     TESS_INIT_HE,      /* normal, variance 2 / fan_in: He et al. 2015 */
     TESS_INIT_XAVIER,  /* uniform +- sqrt(6 / (fan_in + fan_out)): Glorot and Bengio 2010 */
     TESS_INIT_LECUN,   /* uniform +- 2.4 / fan_in: LeCun et al. 1998, appendix A */

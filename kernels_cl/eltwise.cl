@@ -1,4 +1,4 @@
-/* Element-wise operators, ACT one of none, relu, leaky_relu, elu, sigmoid, tanh:
+/* Element-wise operators, ACT one of the names at the end of the activations in activation.clh:
 
      ACT_fwd         y[i] = act(x[i])
      ACT_bwd         dx[i] = dy[i] act'(.), from the output y[i]
@@ -73,6 +73,9 @@ DEFINE_KERNELS(leaky_relu)
 DEFINE_KERNELS(elu)
 DEFINE_KERNELS(sigmoid)
 DEFINE_KERNELS(tanh)
+DEFINE_KERNELS(clipped_relu)
+DEFINE_KERNELS(selu)
+DEFINE_KERNELS(hard_sigmoid)
 
 /* A work-item copies VEC channels of one row, or the last few. segments: ceil(count / VEC), by_segments: as a
    divisor. Rows of from and to are from_row and to_row elements apart. */

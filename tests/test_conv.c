@@ -307,7 +307,7 @@ static void test_epilogues(void **state) {
     static const char *const keys[] = {"n2c3h7w6k5r3s3pt1pb1pl1pr1", "n1c4h6w9k37r1s1"};
     for (int i = 0; i < 2; i++) {
         struct data t = make_data(keys[i]);
-        for (int act = TESS_ACT_NONE; act <= TESS_ACT_TANH; act++)
+        for (int act = TESS_ACT_NONE; act <= TESS_ACT_HARD_SIGMOID; act++)
             for (int flags = 0; flags < 4; flags++) {
                 tess_conv_options o = {
                     .bias = flags & 1,

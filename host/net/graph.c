@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "net/layer.h"
+#include "ops/activation.h"
 
 tess_status tess_graph_create(const char *name, tess_error *error, tess_graph **out) {
     if (!name || !out)
@@ -114,8 +115,7 @@ static tess_status grow(tess_graph *graph) {
 
 /* What every kind has. */
 static tess_status check_settings(tess_graph *graph, const struct layer *layer) {
-    if (layer->act.kind < TESS_ACT_NONE || layer->act.kind > TESS_ACT_TANH ||
-        !(layer->act.alpha >= 0))
+    if ((unsigned)layer->act.kind >= ACTIVATION_COUNT || !(layer->act.alpha >= 0))
         return error_set(&graph->error, TESS_INVALID_ARGUMENT,
                          "layer %s: no such activation, or a negative alpha; correct it",
                          layer->name);

@@ -4,8 +4,15 @@
 #include <string.h>
 
 static const char *const act_names[] = {
-    [TESS_ACT_NONE] = "",   [TESS_ACT_RELU] = "ReLU",       [TESS_ACT_LEAKY_RELU] = "leaky ReLU",
-    [TESS_ACT_ELU] = "ELU", [TESS_ACT_SIGMOID] = "sigmoid", [TESS_ACT_TANH] = "tanh",
+    [TESS_ACT_NONE] = "",
+    [TESS_ACT_RELU] = "ReLU",
+    [TESS_ACT_LEAKY_RELU] = "leaky ReLU",
+    [TESS_ACT_ELU] = "ELU",
+    [TESS_ACT_SIGMOID] = "sigmoid",
+    [TESS_ACT_TANH] = "tanh",
+    [TESS_ACT_CLIPPED_RELU] = "clipped ReLU",
+    [TESS_ACT_SELU] = "SELU",
+    [TESS_ACT_HARD_SIGMOID] = "hard sigmoid",
 };
 
 static const char *const pool_names[] = {

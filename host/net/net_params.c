@@ -108,7 +108,8 @@ static tess_init init_of(const tess_net *net, const struct param *param) {
     if (layer->init != TESS_INIT_DEFAULT) return layer->init;
     int folded;
     tess_activation kind = layer_act(net->graph, param->layer, &folded).kind;
-    bool rectifier = kind == TESS_ACT_RELU || kind == TESS_ACT_LEAKY_RELU || kind == TESS_ACT_ELU;
+    bool rectifier = kind == TESS_ACT_RELU || kind == TESS_ACT_LEAKY_RELU ||
+                     kind == TESS_ACT_CLIPPED_RELU || kind == TESS_ACT_ELU;
     return rectifier ? TESS_INIT_HE : TESS_INIT_XAVIER;
 }
 

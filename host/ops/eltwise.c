@@ -3,13 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ops/activation.h"
 #include "ops/expect.h"
 #include "ops/launch.h"
 
 static tess_status make_activations(tess_eltwise *op, struct program *program) {
-    static const char *const names[ACTIVATION_COUNT] = {"none", "relu",    "leaky_relu",
-                                                        "elu",  "sigmoid", "tanh"};
+    static const char *const names[ACTIVATION_COUNT] = {"none",         "relu",    "leaky_relu",
+                                                        "elu",          "sigmoid", "tanh",
+                                                        "clipped_relu", "selu",    "hard_sigmoid"};
     static const struct {
         const char *prefix, *pass;
     } forms[] = {{"", "fwd"}, {"", "bwd"}, {"add_", "fwd"}, {"bias_", "fwd"}};

@@ -4,9 +4,8 @@
 
 #include "core/program.h"
 #include "core/tensor.h"
+#include "ops/activation.h"
 #include "ops/column_sum.h"
-
-#define ACTIVATION_COUNT (TESS_ACT_TANH + 1)
 
 struct tess_eltwise {
     tess_context *ctx;

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "ops/activation.h"
+
 static const char *layout_name(tess_layout layout) {
     static const char *const names[] = {"NHWC", "NCHW", "RSCK"};
     return (unsigned)layout < 3 ? names[layout] : "?";
@@ -40,7 +42,7 @@ tess_status expect_workspace(tess_context *ctx, const tess_tensor *tensor, size_
 }
 
 tess_status expect_activation(tess_context *ctx, tess_act act, const char *what) {
-    if ((unsigned)act.kind > (unsigned)TESS_ACT_TANH)
+    if ((unsigned)act.kind >= ACTIVATION_COUNT)
         return context_fail(ctx, TESS_INVALID_ARGUMENT,
                             "%s: no activation has number %d; use one of tess_activation", what,
                             (int)act.kind);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "support/check.h"
+#include "support/ref_act.h"
 
 /* One product of the sum: element indices of x, w and y. All three passes walk the same list. */
 typedef void (*product)(void *user, size_t x, size_t w, size_t y);
@@ -67,25 +68,6 @@ static double *zeros(size_t count) {
     return data;
 }
 
-static double activate(double v, tess_act act) {
-    double leak = act.alpha != 0 ? (double)act.alpha : (double)0.01f;
-    double elu = act.alpha != 0 ? (double)act.alpha : 1.0;
-    switch (act.kind) {
-    case TESS_ACT_RELU:
-        return v > 0 ? v : 0;
-    case TESS_ACT_LEAKY_RELU:
-        return v > 0 ? v : leak * v;
-    case TESS_ACT_ELU:
-        return v > 0 ? v : elu * expm1(v);
-    case TESS_ACT_SIGMOID:
-        return 1 / (1 + exp(-v));
-    case TESS_ACT_TANH:
-        return tanh(v);
-    default:
-        return v;
-    }
-}
-
 double *ref_conv_fwd(const tess_conv_desc *d, const float *x, const float *w, const float *bias,
                      const float *residual, tess_act act) {
     int P, Q;
@@ -96,7 +78,7 @@ double *ref_conv_fwd(const tess_conv_desc *d, const float *x, const float *w, co
     for (size_t i = 0; i < count; i++) {
         if (bias) t.y[i] += (double)bias[i % (size_t)d->k];
         if (residual) t.y[i] += (double)residual[i];
-        t.y[i] = activate(t.y[i], act);
+        t.y[i] = ref_act(act, t.y[i]);
     }
     return t.y;
 }

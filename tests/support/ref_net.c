@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/ref_act.h"
+
 static size_t layer_size(const struct layer *layer) {
     return (size_t)layer->c * (size_t)layer->h * (size_t)layer->w;
 }
@@ -84,26 +86,6 @@ void ref_net_masks(struct ref_net *ref, tess_context *ctx, uint64_t seed, uint64
 }
 
 /* ---------------------------------------------------------------- layers */
-
-static double activate(tess_act act, double x) {
-    double alpha = act.alpha != 0                    ? (double)act.alpha
-                   : act.kind == TESS_ACT_LEAKY_RELU ? (double)0.01f
-                                                     : 1;
-    switch (act.kind) {
-    case TESS_ACT_RELU:
-        return x > 0 ? x : 0;
-    case TESS_ACT_LEAKY_RELU:
-        return x > 0 ? x : alpha * x;
-    case TESS_ACT_ELU:
-        return x > 0 ? x : alpha * (exp(x) - 1);
-    case TESS_ACT_SIGMOID:
-        return 1 / (1 + exp(-x));
-    case TESS_ACT_TANH:
-        return tanh(x);
-    default:
-        return x;
-    }
-}
 
 static double conv_at(const tess_conv_desc *d, const double *x, const double *w, int k, int p,
                       int q) {
@@ -197,7 +179,7 @@ static void layer_forward(struct ref_net *ref, int index) {
         for (int c = 0; c < layer->c; c++)
             for (int h = 0; h < layer->h; h++)
                 for (int w = 0; w < layer->w; w++)
-                    *y++ = activate(layer->act, element(ref, index, n, c, h, w));
+                    *y++ = ref_act(layer->act, element(ref, index, n, c, h, w));
 }
 
 static double loss_from(struct ref_net *ref, int first, const int32_t *labels) {

@@ -190,7 +190,7 @@ static tess_status check_options(const struct conv_problem *problem, tess_error 
     if ((unsigned)problem->pass > TESS_CONV_BWD_WEIGHTS)
         return impossible(error, d, TESS_INVALID_ARGUMENT,
                           "unknown pass; use a value of enum tess_conv_pass");
-    if ((unsigned)problem->act.kind > TESS_ACT_TANH)
+    if ((unsigned)problem->act.kind >= ACTIVATION_COUNT)
         return impossible(error, d, TESS_INVALID_ARGUMENT,
                           "unknown activation; use a value of enum tess_activation");
     bool epilogue = problem->bias || problem->residual || problem->act.kind != TESS_ACT_NONE;

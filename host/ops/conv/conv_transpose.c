@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/tensor.h"
+#include "ops/activation.h"
 #include "ops/conv/conv_problem.h"
 
 struct tess_conv_transpose {
@@ -117,7 +118,7 @@ static tess_status plan_options(tess_context *ctx, tess_layout layout,
         return context_fail(ctx, TESS_INVALID_ARGUMENT,
                             "transposed convolution: unknown pass; use a value of enum "
                             "tess_conv_pass");
-    if ((unsigned)given->act.kind > TESS_ACT_TANH)
+    if ((unsigned)given->act.kind >= ACTIVATION_COUNT)
         return context_fail(ctx, TESS_INVALID_ARGUMENT,
                             "transposed convolution: unknown activation; use a value of enum "
                             "tess_activation");
