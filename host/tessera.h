@@ -653,7 +653,8 @@ typedef struct tess_layer_info {
     const char *name, *kind;      /* kind: "conv", "pool", "fc", ... */
     char detail[96];              /* "96 11x11 / 4, ReLU" */
     int c, h, w;                  /* output */
-    uint64_t parameters, neurons; /* neurons: c * h * w */
+    uint64_t parameters, weights; /* weights: parameters without biases and other vectors */
+    uint64_t neurons;             /* c * h * w */
     double flops; /* forward, one image; a multiply-add counts as two, an epilogue as none */
 } tess_layer_info;
 
@@ -667,6 +668,8 @@ TESS_API const char *tess_graph_name(const tess_graph *graph);
 typedef struct tess_zoo_options {
     int c, h, w; /* input */
     int classes;
+    float
+        width; /* factor on filters, channels and hidden units, at most 64; results are rounded to even numbers from 2 on */
 } tess_zoo_options;
 
 /* The i-th name and a line that says what it is; NULL beyond the last. */

@@ -144,6 +144,11 @@ static void test_summary(void **state) {
     json_decref(line);
     program_free(&result);
     assert_program(RUN("summary", "convnetjs-cifar10", "--input", "1x28x28"), 0, "28x28x1");
+    assert_program(RUN("summary", "vgg16"), 0, "138,357,544 parameters");
+    assert_program(RUN("summary", "vgg16"), 0, "102,760,448");
+    assert_program(RUN("summary", "vgg11", "--width", "0.25", "--classes", "7"), 0, "1x1x7 ");
+    assert_program(RUN("summary", "vgg11", "--width", "0"), 2, "--width");
+    assert_program(RUN("summary", "n1c3h8w8k1r3s3", "--classes", "3"), 2, "problem key");
     assert_program(RUN("summary", "lenet6"), 1, "lenet5");
     assert_program(RUN("summary", "n1c3h8"), 1, "n1c3h8");
     assert_program(RUN("summary", "n1c3h8w8k1r9s9"), 1, "r9s9");

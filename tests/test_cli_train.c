@@ -317,12 +317,34 @@ static void test_eval_and_predict(void **state) {
     program_free(&inverted);
 }
 
+/* A checkpoint knows the width and the input that it was trained with. */
+static void test_width_and_input(void **state) {
+    const struct suite *suite = *state;
+    char path[FOLDER_PATH_SIZE], best[FOLDER_PATH_SIZE];
+    folder_path(suite->folder, "narrow", path);
+    assert_program(RUN("train", "lenet5-relu", "--data", DATA, "--val-last", "60", "--epochs", "1",
+                       "--batch", "32", "--width", "0.5", "--input", "1x30x32", "--out", path),
+                   0, NULL);
+    assert_program(RUN("train", "--resume", path, "--width", "1"), 2, "--width");
+    assert_program(RUN("train", "--resume", path, "--input", "1x28x28"), 2, "1x30x32");
+    assert_program(RUN("train", "--resume", path, "--epochs", "2"), 0, NULL);
+    assert_program(RUN("eval", "lenet5-relu", "--weights",
+                       folder_path(path, "best.safetensors", best), "--data", DATA, "--batch",
+                       "50"),
+                   0, "accuracy");
+    assert_program(RUN("train", "lenet5-relu", "--data", DATA, "--input", "1x28x20", "--out", path),
+                   1, "1x28x20");
+    assert_program(RUN("train", "lenet5-relu", "--data", DATA, "--input", "28", "--out", path), 2,
+                   "CxHxW");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_twice),       cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_interrupted), cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_damaged),     cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_diverging),   cmocka_unit_test(test_eval_and_predict),
+        cmocka_unit_test(test_twice),           cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_interrupted),     cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_damaged),         cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_diverging),       cmocka_unit_test(test_eval_and_predict),
+        cmocka_unit_test(test_width_and_input),
     };
     return cmocka_run_group_tests(tests, suite_setup, suite_teardown);
 }

@@ -1,6 +1,7 @@
 /* The zoo: names, shapes and parameter counts of published networks. No device. */
 #include "support/check.h"
 
+#include <math.h>
 #include <string.h>
 
 static tess_graph *build(const char *name, const tess_zoo_options *options) {
@@ -15,6 +16,14 @@ static uint64_t parameters(const tess_graph *graph) {
     for (int i = 0; i < tess_graph_layer_count(graph); i++)
         sum += tess_graph_layer_info(graph, i).parameters;
     return sum;
+}
+
+static void expect_parameters(const char *network, uint64_t want) {
+    tess_graph *graph = build(network, NULL);
+    if (parameters(graph) != want)
+        fail_msg("%s: %llu parameters, not %llu", network, (unsigned long long)parameters(graph),
+                 (unsigned long long)want);
+    tess_graph_destroy(graph);
 }
 
 struct want {
@@ -89,6 +98,75 @@ static void resnet_tiny(void **state) {
     tess_graph_destroy(graph);
 }
 
+/* Exact totals of the paper's table 2 (133, 133, 134, 138, 144 million), as torchvision counts them; configuration C follows
+   from D by its 1x1 layers: 2 x 512 x 512 x 8 + 256 x 256 x 8 fewer. */
+static void vgg_totals(void **state) {
+    (void)state;
+    expect_parameters("vgg11", 132863336);
+    expect_parameters("vgg13", 133047848);
+    expect_parameters("vgg16", 138357544);
+    expect_parameters("vgg16-1x1", 138357544 - 4718592);
+    expect_parameters("vgg19", 143667240);
+}
+
+/* The table of the lecture CS231n, which counts weights without biases. */
+static void vgg16_layers(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        int c, h;
+        uint64_t weights;
+    } want[] = {
+        {"conv1_1", 64, 224, 1728},    {"conv1_2", 64, 224, 36864},   {"pool1", 64, 112, 0},
+        {"conv2_1", 128, 112, 73728},  {"conv2_2", 128, 112, 147456}, {"pool2", 128, 56, 0},
+        {"conv3_1", 256, 56, 294912},  {"conv3_2", 256, 56, 589824},  {"conv3_3", 256, 56, 589824},
+        {"pool3", 256, 28, 0},         {"conv4_1", 512, 28, 1179648}, {"conv4_2", 512, 28, 2359296},
+        {"conv4_3", 512, 28, 2359296}, {"pool4", 512, 14, 0},         {"conv5_1", 512, 14, 2359296},
+        {"conv5_2", 512, 14, 2359296}, {"conv5_3", 512, 14, 2359296}, {"pool5", 512, 7, 0},
+        {"fc6", 4096, 1, 102760448},   {"drop6", 4096, 1, 0},         {"fc7", 4096, 1, 16777216},
+        {"drop7", 4096, 1, 0},         {"fc8", 1000, 1, 4096000}};
+    enum { ROWS = sizeof want / sizeof want[0] };
+    tess_graph *graph = build("vgg16", NULL);
+    assert_int_equal(tess_graph_layer_count(graph), 1 + ROWS + 1);
+    for (int i = 0; i < ROWS; i++) {
+        tess_layer_info info = tess_graph_layer_info(graph, 1 + i);
+        assert_string_equal(info.name, want[i].name);
+        assert_int_equal(info.c, want[i].c);
+        assert_int_equal(info.h, want[i].h);
+        assert_int_equal(info.w, want[i].h);
+        assert_int_equal(info.weights, want[i].weights);
+    }
+    tess_graph_destroy(graph);
+}
+
+/* 1.4 M parameters in the paper's table 3. */
+static void all_conv(void **state) {
+    (void)state;
+    const struct want want[] = {{"conv1", 96, 32, 32, 2688},    {"conv2", 96, 32, 32, 83040},
+                                {"conv3", 96, 16, 16, 83040},   {"conv4", 192, 16, 16, 166080},
+                                {"conv5", 192, 16, 16, 331968}, {"conv6", 192, 8, 8, 331968},
+                                {"conv7", 192, 6, 6, 331968},   {"conv8", 192, 6, 6, 37056},
+                                {"conv9", 10, 6, 6, 1930},      {"pool1", 10, 1, 1, 0}};
+    expect_layers("all-conv", want, sizeof want / sizeof want[0]);
+    expect_parameters("all-conv", 1369738);
+}
+
+/* Channels scale and stay even; classes do not scale. */
+static void width(void **state) {
+    (void)state;
+    tess_graph *graph =
+        build("vgg11", &(tess_zoo_options){.c = 1, .h = 32, .w = 32, .classes = 7, .width = 0.25f});
+    assert_int_equal(tess_graph_layer_info(graph, 1).c, 16);
+    assert_int_equal(tess_graph_layer_info(graph, tess_graph_layer_count(graph) - 1).c, 7);
+    tess_graph_destroy(graph);
+    graph = build("convnetjs-cifar10", &(tess_zoo_options){.width = 0.001f});
+    assert_int_equal(tess_graph_layer_info(graph, 1).c, 2);
+    tess_graph_destroy(graph);
+    graph = build("lenet5", &(tess_zoo_options){.width = 1.5f});
+    assert_int_equal(tess_graph_layer_info(graph, 1).c, 10);
+    tess_graph_destroy(graph);
+}
+
 static void every_entry_builds(void **state) {
     (void)state;
     int count = 0;
@@ -98,7 +176,7 @@ static void every_entry_builds(void **state) {
         assert_string_equal(tess_graph_name(graph), tess_zoo_name(count));
         tess_graph_destroy(graph);
     }
-    assert_int_equal(count, 4);
+    assert_int_equal(count, 10);
     assert_null(tess_zoo_about(count));
     assert_null(tess_zoo_name(-1));
 }
@@ -115,15 +193,27 @@ static void errors(void **state) {
     assert_non_null(strstr(error.text, "layer c1"));
     assert_int_equal(tess_zoo_build("lenet5", &(tess_zoo_options){.classes = -1}, &error, &graph),
                      TESS_INVALID_SHAPE);
+    static const float widths[] = {-1, 65, NAN};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(
+            tess_zoo_build("lenet5", &(tess_zoo_options){.width = widths[i]}, &error, &graph),
+            TESS_INVALID_ARGUMENT);
     assert_int_equal(tess_zoo_build(NULL, NULL, &error, &graph), TESS_INVALID_ARGUMENT);
     assert_null(graph);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lenet5_is_as_published), cmocka_unit_test(lenet5_relu),
-        cmocka_unit_test(convnetjs_cifar10),      cmocka_unit_test(resnet_tiny),
-        cmocka_unit_test(every_entry_builds),     cmocka_unit_test(errors),
+        cmocka_unit_test(lenet5_is_as_published),
+        cmocka_unit_test(lenet5_relu),
+        cmocka_unit_test(convnetjs_cifar10),
+        cmocka_unit_test(resnet_tiny),
+        cmocka_unit_test(vgg_totals),
+        cmocka_unit_test(vgg16_layers),
+        cmocka_unit_test(all_conv),
+        cmocka_unit_test(width),
+        cmocka_unit_test(every_entry_builds),
+        cmocka_unit_test(errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,6 +76,7 @@ static int plan_network(tess_context *ctx, const tess_graph *graph, int batch,
 struct request {
     const char *model, *problem; /* one of them is NULL */
     int batch;                   /* 0: the default */
+    tess_zoo_options options;
     bool wanted[PASS_COUNT];
     bool json;
 };
@@ -90,7 +91,7 @@ static int plan(const struct cli *cli, const struct request *request) {
         if (tess_conv_desc_parse(request->problem, &error, &desc))
             return cli_fail("%s", error.text);
         if (request->batch) desc.n = request->batch;
-    } else if (tess_zoo_build(request->model, NULL, &error, &graph)) {
+    } else if (tess_zoo_build(request->model, &request->options, &error, &graph)) {
         return cli_fail("%s", error.text);
     }
     if (cli_context(cli, &error, &ctx))
@@ -108,18 +109,21 @@ static int plan(const struct cli *cli, const struct request *request) {
 int cmd_plan(const struct cli *cli, int argc, char **argv) {
     struct request request = {0};
     const char *passes = "fwd,bwd_data,bwd_weights";
+    double width = 0;
     struct arg list[] = {
         {"problem", ARG_TEXT, &request.problem, "KEY", "plan this convolution instead of a network",
          0, 0, false},
         {"batch", ARG_INT, &request.batch, "N", "images a batch (64, or n of the key)", 1, 1 << 20,
          false},
+        {"classes", ARG_INT, &request.options.classes, "N", CLASSES_HELP, 1, 1 << 20, false},
+        {"width", ARG_REAL, &width, "X", WIDTH_HELP, 0.001, 64, false},
         {"pass", ARG_TEXT, &passes, "LIST", "any of fwd,bwd_data,bwd_weights (all)", 0, 0, false},
         {"json", ARG_FLAG, &request.json, NULL, "JSON Lines, one plan a line", 0, 0, false},
         {0},
     };
     struct arg_table table = {
         .command = "plan",
-        .usage = "MODEL|--problem KEY [--batch N] [--pass LIST] [--json]",
+        .usage = "MODEL|--problem KEY [--batch N] [--classes N] [--width X] [--pass LIST] [--json]",
         .about = "Which algorithm and configuration each convolution and pass gets on this device, "
                  "with its workspace,\nwho chose it, and why.",
         .list = list,
@@ -129,6 +133,7 @@ int cmd_plan(const struct cli *cli, int argc, char **argv) {
     int status = args_parse(&table, argc, argv, &words);
     if (status != ARGS_CONTINUE) return status;
     if (words < argc) request.model = argv[words];
+    request.options.width = (float)width;
     if (!request.model == !request.problem)
         return cli_usage("plan: %s; give a MODEL or --problem KEY",
                          request.model ? "MODEL and --problem exclude each other"

@@ -4,6 +4,7 @@
 #include "cli/model.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct totals {
     uint64_t parameters, neurons; /* neurons: all layers, the input included */
@@ -34,14 +35,21 @@ static struct memory estimate(const struct totals *totals, int batch) {
 }
 
 static void print_layers(const tess_graph *graph) {
-    printf("%-14s %-10s %-34s %-14s %12s %12s %10s\n", "layer", "kind", "what", "output (HxWxC)",
-           "parameters", "neurons", "MFLOP");
+    int wide = 5;
+    for (int i = 0; i < tess_graph_layer_count(graph); i++) {
+        int length = (int)strlen(tess_graph_layer_info(graph, i).name);
+        if (length > wide) wide = length;
+    }
+    printf("%-*s %-10s %-30s %-14s %12s %12s %11s %10s\n", wide, "layer", "kind", "what",
+           "output (HxWxC)", "weights", "parameters", "neurons", "MFLOP");
     for (int i = 0; i < tess_graph_layer_count(graph); i++) {
         tess_layer_info layer = tess_graph_layer_info(graph, i);
-        char shape[48], parameters[CLI_COUNT_SIZE], neurons[CLI_COUNT_SIZE];
+        char shape[48], parameters[CLI_COUNT_SIZE], weights[CLI_COUNT_SIZE],
+            neurons[CLI_COUNT_SIZE];
         snprintf(shape, sizeof shape, "%dx%dx%d", layer.h, layer.w, layer.c);
-        printf("%-14s %-10s %-34s %-14s %12s %12s %10.3f\n", layer.name, layer.kind, layer.detail,
-               shape, cli_count(layer.parameters, parameters), cli_count(layer.neurons, neurons),
+        printf("%-*s %-10s %-30s %-14s %12s %12s %11s %10.3f\n", wide, layer.name, layer.kind,
+               layer.detail, shape, cli_count(layer.weights, weights),
+               cli_count(layer.parameters, parameters), cli_count(layer.neurons, neurons),
                layer.flops / 1e6);
     }
 }
@@ -59,10 +67,11 @@ static void print_totals(const tess_graph *graph, int batch) {
 }
 
 static json_t *layer_json(const tess_layer_info *layer) {
-    return json_pack("{s:s, s:s, s:s, s:[i,i,i], s:I, s:I, s:f}", "layer", layer->name, "kind",
+    return json_pack("{s:s, s:s, s:s, s:[i,i,i], s:I, s:I, s:I, s:f}", "layer", layer->name, "kind",
                      layer->kind, "detail", layer->detail, "output_chw", layer->c, layer->h,
-                     layer->w, "parameters", (json_int_t)layer->parameters, "neurons",
-                     (json_int_t)layer->neurons, "flops", layer->flops);
+                     layer->w, "weights", (json_int_t)layer->weights, "parameters",
+                     (json_int_t)layer->parameters, "neurons", (json_int_t)layer->neurons, "flops",
+                     layer->flops);
 }
 
 static int print_json(const tess_graph *graph, int batch) {
@@ -84,10 +93,13 @@ static int print_json(const tess_graph *graph, int batch) {
 int cmd_summary(const struct cli *cli, int argc, char **argv) {
     (void)cli;
     const char *input = NULL;
-    int batch = 0;
+    int batch = 0, classes = 0;
+    double width = 0;
     bool json = false;
     struct arg list[] = {
         {"input", ARG_TEXT, &input, "CxHxW", "the network's input instead of its own", 0, 0, false},
+        {"classes", ARG_INT, &classes, "N", CLASSES_HELP, 1, 1 << 20, false},
+        {"width", ARG_REAL, &width, "X", WIDTH_HELP, 0.001, 64, false},
         {"batch", ARG_INT, &batch, "N", "images a batch, for memory (1, or n of the key)", 1,
          1 << 20, false},
         {"json", ARG_FLAG, &json, NULL, "JSON Lines: one layer a line, then the totals", 0, 0,
@@ -96,7 +108,7 @@ int cmd_summary(const struct cli *cli, int argc, char **argv) {
     };
     struct arg_table table = {
         .command = "summary",
-        .usage = "MODEL [--input CxHxW] [--batch N] [--json]",
+        .usage = "MODEL [--input CxHxW] [--classes N] [--width X] [--batch N] [--json]",
         .about =
             "Layers, shapes, parameters, memory and FLOPs. Needs no device. MODEL is a name of "
             "the zoo or a\nconvolution problem key such as n1c3h227w227k96r11s11u4v4.",
@@ -110,9 +122,11 @@ int cmd_summary(const struct cli *cli, int argc, char **argv) {
     struct image_shape shape = {0};
     if (input && !parse_shape(input, &shape))
         return cli_usage("--input: '%s' is not CxHxW; write e.g. 3x32x32", input);
-    if (input && model_is_key(argv[words]))
-        return cli_usage("--input: a problem key has its own c, h and w; change them there");
-    tess_zoo_options options = {.c = shape.c, .h = shape.h, .w = shape.w};
+    if ((input || classes || width > 0) && model_is_key(argv[words]))
+        return cli_usage(
+            "--input, --classes, --width: a problem key has its own sizes; change them there");
+    tess_zoo_options options = {
+        .c = shape.c, .h = shape.h, .w = shape.w, .classes = classes, .width = (float)width};
     tess_error error = {0};
     tess_graph *graph = NULL;
     int own_batch = 1;

@@ -67,10 +67,15 @@ struct image_shape model_input(const tess_graph *graph) {
     return (struct image_shape){input.c, input.h, input.w};
 }
 
-tess_status model_for_data(const char *model, const struct dataset *data, tess_error *error,
-                           tess_graph **out) {
+tess_status model_for_data(const char *model, const tess_zoo_options *wish,
+                           const struct dataset *data, tess_error *error, tess_graph **out) {
     tess_graph *own = NULL;
-    tess_status status = tess_zoo_build(model, NULL, error, &own);
+    if (wish->c && (wish->c != data->c || wish->h < data->h || wish->w < data->w))
+        return error_set(error, TESS_INVALID_SHAPE,
+                         "--input: %dx%dx%d does not hold images of %dx%dx%d; channels must be "
+                         "equal, height and width at least the images'",
+                         wish->c, wish->h, wish->w, data->c, data->h, data->w);
+    tess_status status = tess_zoo_build(model, wish, error, &own);
     if (status) return status;
     struct image_shape input = model_input(own);
     tess_graph_destroy(own);
@@ -80,6 +85,7 @@ tess_status model_for_data(const char *model, const struct dataset *data, tess_e
         .h = holds_image ? input.h : data->h,
         .w = holds_image ? input.w : data->w,
         .classes = data->classes,
+        .width = wish->width,
     };
     return tess_zoo_build(model, &options, error, out);
 }

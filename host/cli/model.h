@@ -21,9 +21,14 @@ bool model_is_key(const char *model);
 struct image_shape model_input(const tess_graph *graph);
 
 /* The zoo network fitted to a data set: its classes and channels; its height and width unless the network's own
-   input is at least as large, in which case images are centred in it. */
-tess_status model_for_data(const char *model, const struct dataset *data, tess_error *error,
-                           tess_graph **out);
+   input is at least as large, in which case images are centred in it. wish: input and width that the user asked for, or
+   zeros; an input that cannot hold the images is TESS_INVALID_SHAPE. */
+tess_status model_for_data(const char *model, const tess_zoo_options *wish,
+                           const struct dataset *data, tess_error *error, tess_graph **out);
+
+/* What --classes and --width of every command say. */
+#define CLASSES_HELP "classes instead of the network's own number"
+#define WIDTH_HELP   "factor on the filters and hidden units of every layer (1)"
 
 /* "3x32x32" */
 bool parse_shape(const char *text, struct image_shape *out);

@@ -1,6 +1,5 @@
 #include "cli/train_setup.h"
 
-#include "cli/model.h"
 #include "core/file_error.h"
 #include "train/data_spec.h"
 
@@ -41,6 +40,7 @@ static const char *contradiction(const struct arg *list, const struct train_sett
         {"weight-decay", given->weight_decay != stored->weight_decay},
         {"nesterov", given->nesterov != stored->nesterov},
         {"seed", given->seed != stored->seed},
+        {"width", given->width != stored->width},
     };
     for (const struct arg *arg = list; arg->name; arg++)
         for (size_t i = 0; arg->given && i < sizeof checks / sizeof *checks; i++)
@@ -82,6 +82,13 @@ static int settle_resume(const struct train_request *request, const struct arg *
         return cli_usage("--%s: contradicts the training in %s, which goes on with what it was "
                          "started with; leave --%s away",
                          name, request->resume, name);
+    const char *stored = safetensors_metadata(session->stored, "input");
+    struct image_shape input = session->input;
+    if (stored && parse_shape(stored, &session->input) && input.c &&
+        (input.c != session->input.c || input.h != session->input.h || input.w != session->input.w))
+        return cli_usage("--input: contradicts the training in %s, whose input is %s; leave "
+                         "--input away",
+                         request->resume, stored);
     if (is_given(list, "epochs")) settings->epochs = given->epochs;
     if (settings->epochs < session->state.epoch)
         return cli_usage("--epochs: %d epochs are done already; give more than that",
@@ -96,6 +103,8 @@ int train_settle(const struct train_request *request, const struct arg *list,
         return cli_usage("--lr-step: '%s' is not N:FACTOR; write e.g. 3:0.5 (every 3 epochs, "
                          "times 0.5)",
                          r.lr_step);
+    if (r.input && !parse_shape(r.input, &session->input))
+        return cli_usage("--input: '%s' is not CxHxW; write e.g. 3x32x32", r.input);
     if (r.settings.val && r.settings.val_last)
         return cli_usage("--val-last: excludes --val; give one of them");
     if (r.resume) return settle_resume(&r, list, session);
@@ -164,7 +173,9 @@ static tess_status open_data(const char *spec, bool resume, struct train_session
 
 static tess_status open_network(const struct cli *cli, bool resume, struct train_session *s,
                                 tess_error *error) {
-    tess_status status = model_for_data(s->settings.model, s->train, error, &s->graph);
+    tess_zoo_options wish = {
+        .c = s->input.c, .h = s->input.h, .w = s->input.w, .width = (float)s->settings.width};
+    tess_status status = model_for_data(s->settings.model, &wish, s->train, error, &s->graph);
     if (!status) status = cli_context(cli, error, &s->ctx);
     if (status) return status;
     tess_net_options options = {

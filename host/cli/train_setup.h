@@ -4,11 +4,13 @@
 
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/model.h"
 #include "train/trainer.h"
 
 struct train_request {
     struct train_settings settings; /* model and data may be NULL with resume */
     const char *lr_step;            /* N:FACTOR as given, or NULL */
+    const char *input;              /* CxHxW as given, or NULL */
     const char *out, *resume;       /* folders, or NULL */
     bool show;
 };
@@ -19,6 +21,7 @@ struct train_session {
         *stored; /* the checkpoint to continue from, or NULL; owns strings of settings */
     char folder[4096];
     struct train_settings settings;
+    struct image_shape input; /* that the user asked for; 0: none */
     struct train_state state;
     uint64_t data_hash;
     struct dataset *train, *val; /* val may be NULL */

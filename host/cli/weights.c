@@ -10,8 +10,10 @@ static tess_status build_graph(const struct weights_request *request, struct wei
                          "%s: holds weights of %s, not of %s; name %s as the model", request->path,
                          f->model, request->model, f->model);
     if (!f->c && request->data)
-        return model_for_data(request->model, request->data, error, &w->graph);
-    tess_zoo_options options = {.c = f->c, .h = f->h, .w = f->w, .classes = f->classes};
+        return model_for_data(request->model, &(tess_zoo_options){.width = f->width}, request->data,
+                              error, &w->graph);
+    tess_zoo_options options = {
+        .c = f->c, .h = f->h, .w = f->w, .classes = f->classes, .width = f->width};
     return tess_zoo_build(request->model, &options, error, &w->graph);
 }
 

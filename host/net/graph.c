@@ -317,7 +317,10 @@ tess_layer_info tess_graph_layer_info(const tess_graph *graph, int index) {
                           .neurons = (uint64_t)layer->c * (uint64_t)layer->h * (uint64_t)layer->w,
                           .flops = kind->flops ? kind->flops(layer) : 0};
     memcpy(info.detail, layer->detail, sizeof info.detail);
-    for (int i = 0; i < count; i++)
-        info.parameters += tess_tensor_desc_elements(&specs[i].desc);
+    for (int i = 0; i < count; i++) {
+        uint64_t size = tess_tensor_desc_elements(&specs[i].desc);
+        info.parameters += size;
+        if (specs[i].start == START_WEIGHTS) info.weights += size;
+    }
     return info;
 }

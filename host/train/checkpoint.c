@@ -49,6 +49,7 @@ static void add_settings(struct text_fields *fields, const struct train_settings
     fields_add(fields, "weight_decay", "%s", field_number(s->weight_decay, number));
     fields_add(fields, "nesterov", "%d", s->nesterov);
     fields_add(fields, "seed", "%" PRIu64, s->seed);
+    if (s->width > 0) fields_add(fields, "width", "%s", field_number(s->width, number));
 }
 
 static void add_state(struct text_fields *fields, const struct checkpoint_save *save) {
@@ -114,6 +115,7 @@ tess_status checkpoint_read_run(const struct safetensors *file, const char *path
     s.weight_decay = fields_number(&r, "weight_decay", 0, 1e30);
     s.nesterov = fields_number(&r, "nesterov", 0, 1) == 1;
     s.seed = fields_u64(&r, "seed");
+    if (safetensors_metadata(file, "width")) s.width = fields_number(&r, "width", 0, 64);
     t.epoch = (int)fields_number(&r, "epoch", 0, 1e9);
     t.step = fields_u64(&r, "step");
     t.best_epoch = (int)fields_number(&r, "best_epoch", 0, t.epoch);
@@ -177,11 +179,13 @@ tess_status checkpoint_read_format(const struct safetensors *file, const char *p
     if (input) good &= read_shape(input, &f.c, &f.h, &f.w);
     if (image) good &= read_shape(image, &f.image_c, &f.image_h, &f.image_w);
     if (classes) f.classes = (int)fields_number(&r, "classes", 1, 1e6);
+    if (safetensors_metadata(file, "width")) f.width = (float)fields_number(&r, "width", 0, 64);
     if (!good || !r.good)
-        return error_set(error, TESS_BAD_FORMAT,
-                         "%s: its metadata (mean, std, input, image or classes) makes no sense; "
-                         "save it again with 'tessera train'",
-                         path);
+        return error_set(
+            error, TESS_BAD_FORMAT,
+            "%s: its metadata (mean, std, input, image, classes or width) makes no sense; "
+            "save it again with 'tessera train'",
+            path);
     snprintf(f.model, sizeof f.model, "%s", model ? model : "");
     snprintf(f.data_name, sizeof f.data_name, "%s", name ? name : "");
     if (hash) f.data_hash = strtoull(hash, NULL, 16);

@@ -18,6 +18,7 @@ struct train_settings {
     double momentum, weight_decay;
     bool nesterov;
     uint64_t seed;
+    double width; /* of the network, as in tess_zoo_options; 0: 1 */
 };
 
 /* How far a training has come. */
@@ -32,6 +33,7 @@ struct train_state {
 /* How images become the network's input. */
 struct input_format {
     int c, h, w, classes;          /* the network */
+    float width;                   /* as in tess_zoo_options; 0 if the file does not say */
     int image_c, image_h, image_w; /* the data set's images, centred in the input */
     float mean[4], std[4];
     bool has_normalisation;        /* mean and std were in the file */

@@ -9,7 +9,7 @@ void zoo_convnetjs_cifar10(tess_graph *graph, const tess_zoo_options *options) {
 
     tess_node x = tess_graph_input(graph, options->c, options->h, options->w);
     for (int i = 0; i < 3; i++) {
-        conv.filters = i == 0 ? 16 : 20;
+        conv.filters = zoo_width(options, i == 0 ? 16 : 20);
         x = tess_graph_conv(graph, x, &conv);
         x = tess_graph_pool(graph, x, &pool);
     }

@@ -10,14 +10,17 @@
    out some), the subsampling coefficient multiplies the average (the paper: the sum), tanh is not
    scaled (the paper: 1.7159 tanh(2/3 x)), and a softmax takes the place of the Euclidean RBF units. */
 void zoo_lenet5(tess_graph *graph, const tess_zoo_options *options) {
-    static const tess_conv_layer c1 = {.name = "c1", .filters = 6, .kernel_h = 5, TANH};
+    const tess_conv_layer c1 = {
+        .name = "c1", .filters = zoo_width(options, 6), .kernel_h = 5, TANH};
     static const tess_pool_layer s2 = {
         .name = "s2", .mode = TESS_POOL_WEIGHTED, .window_h = 2, TANH};
-    static const tess_conv_layer c3 = {.name = "c3", .filters = 16, .kernel_h = 5, TANH};
+    const tess_conv_layer c3 = {
+        .name = "c3", .filters = zoo_width(options, 16), .kernel_h = 5, TANH};
     static const tess_pool_layer s4 = {
         .name = "s4", .mode = TESS_POOL_WEIGHTED, .window_h = 2, TANH};
-    static const tess_conv_layer c5 = {.name = "c5", .filters = 120, .kernel_h = 5, TANH};
-    static const tess_fc_layer f6 = {.name = "f6", .outputs = 84, TANH};
+    const tess_conv_layer c5 = {
+        .name = "c5", .filters = zoo_width(options, 120), .kernel_h = 5, TANH};
+    const tess_fc_layer f6 = {.name = "f6", .outputs = zoo_width(options, 84), TANH};
     const tess_fc_layer output = {.name = "output", .outputs = options->classes};
 
     tess_node x = tess_graph_input(graph, options->c, options->h, options->w);
@@ -34,14 +37,14 @@ void zoo_lenet5(tess_graph *graph, const tess_zoo_options *options) {
 /* The form that tutorials use now, on the bare 28 x 28 images: the first convolution pads. Weights start small: at
    the usual learning rate of 0.05 with momentum 0.9, He's kill units, and Xavier's end slightly worse. */
 void zoo_lenet5_relu(tess_graph *graph, const tess_zoo_options *options) {
-    static const tess_conv_layer conv1 = {
-        .name = "conv1", .filters = 6, .kernel_h = 5, .pad = 2, RELU, FAN_IN};
+    const tess_conv_layer conv1 = {
+        .name = "conv1", .filters = zoo_width(options, 6), .kernel_h = 5, .pad = 2, RELU, FAN_IN};
     static const tess_pool_layer pool1 = {.name = "pool1", .mode = TESS_POOL_MAX, .window_h = 2};
-    static const tess_conv_layer conv2 = {
-        .name = "conv2", .filters = 16, .kernel_h = 5, RELU, FAN_IN};
+    const tess_conv_layer conv2 = {
+        .name = "conv2", .filters = zoo_width(options, 16), .kernel_h = 5, RELU, FAN_IN};
     static const tess_pool_layer pool2 = {.name = "pool2", .mode = TESS_POOL_MAX, .window_h = 2};
-    static const tess_fc_layer fc1 = {.name = "fc1", .outputs = 120, RELU, FAN_IN};
-    static const tess_fc_layer fc2 = {.name = "fc2", .outputs = 84, RELU, FAN_IN};
+    const tess_fc_layer fc1 = {.name = "fc1", .outputs = zoo_width(options, 120), RELU, FAN_IN};
+    const tess_fc_layer fc2 = {.name = "fc2", .outputs = zoo_width(options, 84), RELU, FAN_IN};
     const tess_fc_layer fc3 = {.name = "fc3", .outputs = options->classes, FAN_IN};
 
     tess_node x = tess_graph_input(graph, options->c, options->h, options->w);

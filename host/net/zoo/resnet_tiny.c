@@ -43,10 +43,11 @@ void zoo_resnet_tiny(tess_graph *graph, const tess_zoo_options *options) {
     const tess_fc_layer fc = {.name = "fc", .outputs = options->classes};
 
     tess_node x = tess_graph_input(graph, options->c, options->h, options->w);
-    x = conv3x3(graph, x, "stem", (tess_conv_layer){.filters = 16, .act = relu});
-    x = block(graph, x, 1, 16, 1);
-    x = block(graph, x, 2, 32, 2);
-    x = block(graph, x, 3, 64, 2);
+    x = conv3x3(graph, x, "stem",
+                (tess_conv_layer){.filters = zoo_width(options, 16), .act = relu});
+    x = block(graph, x, 1, zoo_width(options, 16), 1);
+    x = block(graph, x, 2, zoo_width(options, 32), 2);
+    x = block(graph, x, 3, zoo_width(options, 64), 2);
     x = tess_graph_pool(graph, x, &pool);
     x = tess_graph_fc(graph, x, &fc);
     tess_graph_softmax(graph, x);

@@ -1,5 +1,6 @@
 #include "net/zoo/zoo.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,11 @@ struct zoo_entry {
     tess_zoo_options standard;
     void (*build)(tess_graph *graph, const tess_zoo_options *options);
 };
+
+#define IMAGENET                                                                                   \
+    { .c = 3, .h = 224, .w = 224, .classes = 1000 }
+#define CIFAR10                                                                                    \
+    { .c = 3, .h = 32, .w = 32, .classes = 10 }
 
 static const struct zoo_entry zoo[] = {
     {"lenet5",
@@ -24,11 +30,19 @@ static const struct zoo_entry zoo[] = {
      zoo_lenet5_relu},
     {"convnetjs-cifar10",
      "the CIFAR-10 network of the ConvNetJS browser demo: three 5x5 convolutions with max pooling",
-     {.c = 3, .h = 32, .w = 32, .classes = 10},
-     zoo_convnetjs_cifar10},
-    {"resnet-tiny",
-     "three residual blocks without batch norm, global average pooling",
-     {.c = 3, .h = 32, .w = 32, .classes = 10},
+     CIFAR10, zoo_convnetjs_cifar10},
+    {"all-conv",
+     "All-CNN-C of Springenberg et al. 2015 for CIFAR-10: convolutions only, no pooling but the "
+     "last, global one",
+     CIFAR10, zoo_all_conv},
+    {"vgg11", "VGG of Simonyan and Zisserman 2015, 11 layers with weights (configuration A)",
+     IMAGENET, zoo_vgg11},
+    {"vgg13", "VGG, 13 layers with weights (configuration B)", IMAGENET, zoo_vgg13},
+    {"vgg16", "VGG, 16 layers with weights (configuration D)", IMAGENET, zoo_vgg16},
+    {"vgg16-1x1", "VGG, 16 layers with weights, three of them 1x1 (configuration C)", IMAGENET,
+     zoo_vgg16_1x1},
+    {"vgg19", "VGG, 19 layers with weights (configuration E)", IMAGENET, zoo_vgg19},
+    {"resnet-tiny", "three residual blocks without batch norm, global average pooling", CIFAR10,
      zoo_resnet_tiny},
 };
 
@@ -49,12 +63,17 @@ static const struct zoo_entry *find(const char *name) {
 }
 
 static tess_status not_found(const char *name, tess_error *error) {
-    char names[512] = "";
+    char names[768] = "";
     for (int i = 0; i < ZOO_COUNT; i++)
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "",
                  zoo[i].name);
     return error_set(error, TESS_NOT_FOUND, "network %s: not in the zoo; there are: %s", name,
                      names);
+}
+
+int zoo_width(const tess_zoo_options *options, int channels) {
+    int pairs = (int)lround((double)options->width * channels / 2);
+    return pairs < 1 ? 2 : 2 * pairs;
 }
 
 static void override(int *value, int wanted) {
@@ -69,6 +88,11 @@ tess_status tess_zoo_build(const char *name, const tess_zoo_options *options, te
     const struct zoo_entry *entry = find(name);
     if (!entry) return not_found(name, error);
     tess_zoo_options all = entry->standard;
+    all.width = options && options->width != 0 ? options->width : 1;
+    if (!(all.width > 0 && all.width <= 64))
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "network %s: a width of %g; it must be above 0 and at most 64", name,
+                         (double)all.width);
     if (options) {
         override(&all.c, options->c);
         override(&all.h, options->h);
