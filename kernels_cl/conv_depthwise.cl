@@ -107,8 +107,8 @@ static inline void store_channels(floatv v, __global float *p, int lanes) {
 #endif
 }
 
-/* Channels (k + lane) / M of a pixel: what filters k, k + 1, ... read. */
-static inline floatv load_shared(__global const float *pixel, int k, int M, int lanes) {
+/* Channels (k + lane) / M of a pixel: what filters k, k + 1, ... read. m: none, for the same parameters as load_filter's. */
+static inline floatv load_shared(__global const float *pixel, int k, int M, int m, int lanes) {
 #if MULTI
     float part[VEC];
     for (int i = 0; i < VEC; i++) part[i] = i < lanes ? pixel[(k + i) / M] : 0.0f;
@@ -133,24 +133,23 @@ static inline floatv load_filter(__global const float *pixel, int c, int M, int 
 
 /* acc[j] += source pixel (col + j step) x tap, for the count pixels of the tile, zero outside the row. Forward loads as
    load_shared does, backward-data as load_filter. */
-#define DEFINE_ACCUMULATE(name, LOAD, ...)                                                         \
+#define DEFINE_ACCUMULATE(name, LOAD)                                                              \
     static inline void name(floatv acc[WT], __global const float *row, int width, int pixel,       \
                             int col, int step, int count, floatv tap, int channel, int M, int m,   \
                             int lanes) {                                                           \
         if (count == WT && col >= 0 && col + (WT - 1) * step < width) {                            \
             _Pragma("unroll") for (int j = 0; j < WT; j++) acc[j] =                                \
-                FMA(LOAD(row + (col + j * step) * pixel, channel, __VA_ARGS__, lanes), tap,        \
-                    acc[j]);                                                                       \
+                FMA(LOAD(row + (col + j * step) * pixel, channel, M, m, lanes), tap, acc[j]);      \
             return;                                                                                \
         }                                                                                          \
         _Pragma("unroll") for (int j = 0; j < WT; j++) {                                           \
             const int at = col + j * step;                                                         \
             if (j < count && at >= 0 && at < width)                                                \
-                acc[j] = FMA(LOAD(row + at * pixel, channel, __VA_ARGS__, lanes), tap, acc[j]);    \
+                acc[j] = FMA(LOAD(row + at * pixel, channel, M, m, lanes), tap, acc[j]);           \
         }                                                                                          \
     }
-DEFINE_ACCUMULATE(accumulate_fwd, load_shared, M)
-DEFINE_ACCUMULATE(accumulate_bwd_data, load_filter, M, m)
+DEFINE_ACCUMULATE(accumulate_fwd, load_shared)
+DEFINE_ACCUMULATE(accumulate_bwd_data, load_filter)
 
 /* What a flat index of forward and backward-data means. Tiles of one phase follow each other. */
 struct task {
@@ -289,8 +288,9 @@ static inline void sum_row(floatv acc[KV][QT][ST], __global const float *source,
                 const floatv g = load_channels(gradient + (q + j) * K + k, lanes);
 #pragma unroll
                 for (int s = 0; s < ST; s++)
-                    acc[v][j][s] = FMA(load_shared(source + ((q + j) * V + s * E) * C, k, M, lanes),
-                                       g, acc[v][j][s]);
+                    acc[v][j][s] =
+                        FMA(load_shared(source + ((q + j) * V + s * E) * C, k, M, 0, lanes), g,
+                            acc[v][j][s]);
             }
     for (int q = from > 0 ? 0 : to; q < Q; q = q + 1 == from ? to : q + 1)
 #pragma unroll
@@ -302,7 +302,7 @@ static inline void sum_row(floatv acc[KV][QT][ST], __global const float *source,
             for (int s = 0; s < ST; s++) {
                 const int col = col0 + q * V + s * E;
                 if (s < taps && col >= 0 && col < W)
-                    acc[v][0][s] = FMA(load_shared(source + (q * V + s * E) * C, k, M, lanes), g,
+                    acc[v][0][s] = FMA(load_shared(source + (q * V + s * E) * C, k, M, 0, lanes), g,
                                        acc[v][0][s]);
             }
         }
