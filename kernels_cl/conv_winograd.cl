@@ -1,12 +1,12 @@
-/* conv_winograd: 3x3 convolution with stride 1 by Winograd's minimal filtering, F(m x m, 3 x 3); fast on devices with wide SIMD
-   units and many registers (CPUs through PoCL).
+/* conv_winograd: 3x3 and 5x5 convolution with stride 1 by Winograd's minimal filtering, F(m x m, t x t); fast on devices with wide
+   SIMD units and many registers (CPUs through PoCL).
 
-   per tile of m x m outputs (p, q), an e x e window d of the source (e = m + 2), and each pair of channels:
+   per tile of m x m outputs (p, q), an e x e window d of the source (e = m + t - 1), and each pair of channels:
 
         y = A^T ( sum_c (G g G^T) . (B^T d B) ) A              . : element by element, so e e products for m m outputs
 
    forward         y[n,p,q,k]  = act(sum_{r,s,c} x[n, p - pt + r, q - pl + s, c] w[r,s,c,k] + bias[k] + residual)
-   backward-data   the same kernels: source dy, destination dx, weights w[2-r,2-s,k,c], padding 2 - pt, 2 - pl
+   backward-data   the same kernels: source dy, destination dx, weights w[t-1-r,t-1-s,k,c], padding t - 1 - pt, t - 1 - pl
 
    Activations NHWC, weights RSCK. Here C and K are the channels of source and destination. A work-group is 16 lanes: one
    work-item of float16, or 16 of float. The three steps, and what they pass on:
@@ -20,11 +20,13 @@
    CPU is the core's cache. Otherwise each step is a kernel over a chunk of tiles, V and M in the workspace. Rows of V and M
    beyond the last tile, up to a multiple of WT, are read and written but reach no output.
 
-   Matrices: A. Lavin, S. Gray, Fast algorithms for convolutional neural networks, 2015, section 4. F(6x6, 3x3) was tried (points
-   0, +-1, +-2, +-1/2, infinity): its transforms overflow the registers, and it was never faster than F(4x4, 3x3) by more than the noise.
+   Matrices: A. Lavin, S. Gray, Fast algorithms for convolutional neural networks, 2015, section 4. F(2x2, 5x5) has the points of
+   F(4x4, 3x3), 0, +-1, +-2, infinity, thus its B, and powers of the same points in G and A. F(6x6, 3x3) was tried (and +-1/2): its
+   transforms overflow the registers, and it was never faster than F(4x4, 3x3) by more than the noise.
 
    parameter  meaning                                    unit           legal
-   TILE       m                                          outputs        2 4
+   TAPS       t, rows and columns of the filter          taps           3 5
+   TILE       m                                          outputs        2 4, with 5 taps 2
    WT         tiles in registers                         tiles          1 .. 28
    KV         destination channels of a lane             16 channels    1 .. 4
    VEC        width of a work-item                       channels       1 16
@@ -37,8 +39,11 @@
 #include "vector.clh"
 #include "activation.clh"
 
+#ifndef TAPS
+#define TAPS 3
+#endif
 #ifndef TILE
-#define TILE 4
+#define TILE (TAPS == 3 ? 4 : 2)
 #endif
 #ifndef WT
 #define WT 7
@@ -49,12 +54,12 @@
 #ifndef FUSED
 #define FUSED 1
 #endif
-#if (TILE != 2 && TILE != 4) || WT < 1 || WT > 28 || KV < 1 || KV > 4 ||                    \
+#if (TILE != 2 && TILE != 4) || (TAPS != 3 && TAPS != 5) || TILE + TAPS > 7 || WT < 1 || WT > 28 || KV < 1 || KV > 4 ||                    \
     (VEC != 1 && VEC != 16)
 #error "conv_winograd: parameter out of range"
 #endif
 
-#define EDGE (TILE + 2)
+#define EDGE (TILE + TAPS - 1) /* 4 or 6, which decides B */
 #define POSITIONS (EDGE * EDGE)
 #define KB (16 * KV) /* destination channels of a block */
 #define ITEMS (16 / VEC)
@@ -86,7 +91,7 @@
 
 /* out = B^T d. */
 static inline void transform_source(const floatv d[EDGE], floatv out[EDGE]) {
-#if TILE == 2
+#if EDGE == 4
     out[0] = d[0] - d[2];
     out[1] = d[1] + d[2];
     out[2] = d[2] - d[1];
@@ -104,51 +109,59 @@ static inline void transform_source(const floatv d[EDGE], floatv out[EDGE]) {
 }
 
 /* out = G g. */
-static inline void transform_weights(const floatv g[3], floatv out[EDGE]) {
-#if TILE == 2
+static inline void transform_weights(const floatv g[TAPS], floatv out[EDGE]) {
+#if EDGE == 4
     const floatv even = 0.5f * (g[0] + g[2]), odd = 0.5f * g[1];
     out[1] = even + odd;
     out[2] = even - odd;
     out[0] = g[0];
 #else
-    const floatv even = (g[0] + g[2]) / -6.0f, odd = g[1] / -6.0f;
-    const floatv even2 = AXPY(4.0f, g[2], g[0]) / 24.0f, odd2 = g[1] / 12.0f;
-    out[0] = 0.25f * g[0];
-    out[1] = even + odd;
-    out[2] = even - odd;
-    out[3] = even2 + odd2;
-    out[4] = even2 - odd2;
+    floatv even = g[0] + g[2], odd = g[1];
+    floatv even2 = AXPY(4.0f, g[2], g[0]), odd2 = 2.0f * g[1];
+#if TAPS == 5
+    even += g[4], odd += g[3];
+    even2 = AXPY(16.0f, g[4], even2), odd2 = AXPY(8.0f, g[3], odd2);
 #endif
-    out[EDGE - 1] = g[2];
+    out[0] = 0.25f * g[0];
+    out[1] = (even + odd) / -6.0f;
+    out[2] = (even - odd) / -6.0f;
+    out[3] = (even2 + odd2) / 24.0f;
+    out[4] = (even2 - odd2) / 24.0f;
+#endif
+    out[EDGE - 1] = g[TAPS - 1];
 }
 
 /* out = A^T m. */
 static inline void transform_products(const floatv m[EDGE], floatv out[TILE]) {
     const floatv s1 = m[1] + m[2], t1 = m[1] - m[2];
-#if TILE == 2
+#if EDGE == 4
     out[0] = m[0] + s1;
     out[1] = t1 - m[3];
 #else
     const floatv s2 = m[3] + m[4], t2 = m[3] - m[4];
     out[0] = m[0] + s1 + s2;
     out[1] = AXPY(2.0f, t2, t1);
+#if TILE == 4
     out[2] = AXPY(4.0f, s2, s1);
-    out[3] = AXPY(8.0f, t2, t1) + m[5];
+    out[3] = AXPY(8.0f, t2, t1);
+#endif
+    out[TILE - 1] += m[5];
 #endif
 }
 
 /* ---------------------------------------------------------------- packing */
 
 /* The transformed weights g[r][s] of VEC destination channels to their place, positions step floats apart. */
-static inline void pack_vector(floatv g[3][3], __global float *to, size_t step) {
-    floatv columns[3][EDGE];
-    for (int s = 0; s < 3; s++) {
-        const floatv column[3] = {g[0][s], g[1][s], g[2][s]};
+static inline void pack_vector(floatv g[TAPS][TAPS], __global float *to, size_t step) {
+    floatv columns[TAPS][EDGE];
+    for (int s = 0; s < TAPS; s++) {
+        floatv column[TAPS];
+        for (int r = 0; r < TAPS; r++) column[r] = g[r][s];
         transform_weights(column, columns[s]);
     }
     for (int i = 0; i < EDGE; i++) {
-        const floatv row[3] = {columns[0][i], columns[1][i], columns[2][i]};
-        floatv out[EDGE];
+        floatv row[TAPS], out[EDGE];
+        for (int s = 0; s < TAPS; s++) row[s] = columns[s][i];
         transform_weights(row, out);
         for (int j = 0; j < EDGE; j++) VSTORE(out[j], to + (i * EDGE + j) * step);
     }
@@ -161,9 +174,9 @@ __kernel void conv_winograd_pack_fwd(__global const float *restrict w, __global 
     if (i >= items) return;
     const int at = i % width * VEC, c = i / width % cg, block = i / (width * cg) % blocks;
     const int group = i / (width * cg * blocks), k = block * KB + at;
-    floatv g[3][3];
-    for (int tap = 0; tap < 9; tap++)
-        g[tap / 3][tap % 3] =
+    floatv g[TAPS][TAPS];
+    for (int tap = 0; tap < TAPS * TAPS; tap++)
+        g[tap / TAPS][tap % TAPS] =
             k < kg ? load_until(w + ((size_t)tap * cg + c) * (groups * kg) + group * kg, k, kg)
                    : (floatv)(0.0f);
     pack_vector(g, packed + ((size_t)(group * blocks + block) * POSITIONS * cg + c) * KB + at,
@@ -178,14 +191,15 @@ __kernel void conv_winograd_pack_bwd_data(__global const float *restrict w,
     if (i >= items) return;
     const int at = i % width * VEC, k = i / width % kg, block = i / (width * kg) % blocks;
     const int group = i / (width * kg * blocks), c = block * KB + at;
-    floatv g[3][3];
-    for (int tap = 0; tap < 9; tap++) {
+    floatv g[TAPS][TAPS];
+    for (int tap = 0; tap < TAPS * TAPS; tap++) {
         float value[VEC];
         for (int j = 0; j < VEC; j++)
-            value[j] = c + j < cg ? w[((size_t)(8 - tap) * cg + c + j) * (groups * kg) +
+            value[j] = c + j < cg ? w[((size_t)(TAPS * TAPS - 1 - tap) * cg + c + j) *
+                                          (groups * kg) +
                                       group * kg + k]
                                   : 0.0f;
-        g[tap / 3][tap % 3] = VLOAD(value);
+        g[tap / TAPS][tap % TAPS] = VLOAD(value);
     }
     pack_vector(g, packed + ((size_t)(group * blocks + block) * POSITIONS * kg + k) * KB + at,
                 (size_t)kg * KB);

@@ -1,4 +1,4 @@
-/* Winograd convolution beyond what test_conv sweeps: each tile size fused and in chunks, several blocks and chunks of tiles, paddings
+/* Winograd convolution beyond what test_conv sweeps: each tile size and filter fused and in chunks, several blocks and chunks of tiles, paddings
    that differ on all sides, channels and images that fill no vector and no tile. */
 #include <math.h>
 #include <stdio.h>
@@ -61,7 +61,7 @@ static int check_problem(tess_context *ctx, const char *key, tess_conv_pass pass
     struct data t = make_data(ctx, key, &o);
     bool forward = pass == TESS_CONV_FWD;
     size_t count = forward ? t.ny : t.nx;
-    size_t length = 9 * (size_t)(forward ? t.problem.cg : t.problem.kg);
+    size_t length = (size_t)(t.d.r * t.d.s) * (size_t)(forward ? t.problem.cg : t.problem.kg);
     const tess_act none = {TESS_ACT_NONE, 0};
     double *want = forward ? ref_conv_fwd(&t.d, t.x, t.w, NULL, NULL, none)
                            : ref_conv_bwd_data(&t.d, t.dy, t.w);
@@ -86,9 +86,8 @@ static int check_problem(tess_context *ctx, const char *key, tess_conv_pass pass
 
 /* 168 tiles of 2 x 2, more than a chunk has; an image that no tile divides; groups. */
 static const char *const keys[] = {
-    "n2c1h13w25k2r3s3pt2pb0pl0pr1",
-    "n1c3h1w3k18r3s3pt1pb2pl2pr1",
-    "n2c6h6w5k4r3s3pt0pb1pl4pr0g2",
+    "n2c1h13w25k2r3s3pt2pb0pl0pr1",  "n1c3h1w3k18r3s3pt1pb2pl2pr1",  "n2c6h6w5k4r3s3pt0pb1pl4pr0g2",
+    "n2c5h11w6k14r5s5pt2pb1pl4pr0", "n1c4h5w5k6r5s5pt0pb2pl2pr2g2",
 };
 
 static void test_forward(void **state) {

@@ -1,4 +1,4 @@
-/* 3x3 convolution with stride 1 by Winograd's minimal filtering: see conv_winograd.cl. */
+/* 3x3 and 5x5 convolution with stride 1 by Winograd's minimal filtering: see conv_winograd.cl. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -45,13 +45,23 @@ static struct shape shape_of(const struct conv_problem *p) {
     if (p->pass == TESS_CONV_FWD)
         return (struct shape){d->n, d->h,       d->w,        d->c,      p->p,  p->q,
                               d->k, d->pad_top, d->pad_left, d->groups, p->cg, p->kg};
-    return (struct shape){
-        d->n,      p->p,  p->q, d->k, d->h, d->w, d->c, 2 - d->pad_top, 2 - d->pad_left,
-        d->groups, p->kg, p->cg};
+    return (struct shape){d->n,
+                          p->p,
+                          p->q,
+                          d->k,
+                          d->h,
+                          d->w,
+                          d->c,
+                          d->r - 1 - d->pad_top,
+                          d->s - 1 - d->pad_left,
+                          d->groups,
+                          p->kg,
+                          p->cg};
 }
 
-static int positions(const struct conv_config *config) {
-    return (config->value[TILE] + 2) * (config->value[TILE] + 2);
+static int positions(const struct conv_problem *p, const struct conv_config *config) {
+    int edge = config->value[TILE] + p->d.r - 1;
+    return edge * edge;
 }
 
 static int64_t tiles(const struct conv_problem *p, int tile) {
@@ -84,12 +94,12 @@ static int m_row(const struct conv_problem *p, const struct conv_config *config)
 
 /* The fused kernel's V and M. */
 static size_t local_v_bytes(const struct conv_problem *p, const struct conv_config *config) {
-    return ((size_t)block_tiles(config) * (size_t)v_row(p) + LANES) * (size_t)positions(config) *
+    return ((size_t)block_tiles(config) * (size_t)v_row(p) + LANES) * (size_t)positions(p, config) *
            sizeof(float);
 }
-static size_t local_m_bytes(const struct conv_config *config) {
+static size_t local_m_bytes(const struct conv_problem *p, const struct conv_config *config) {
     return ((size_t)block_tiles(config) * (size_t)block_width(config) + LANES) *
-           (size_t)positions(config) * sizeof(float);
+           (size_t)positions(p, config) * sizeof(float);
 }
 
 /* Rows of V and M of a chunk. */
@@ -100,12 +110,12 @@ static int chunk_rows(const struct conv_problem *p, const struct conv_config *co
 }
 static size_t chunk_floats(const struct conv_problem *p, const struct conv_config *config,
                            int row) {
-    return (size_t)p->d.groups * (size_t)positions(config) * (size_t)chunk_rows(p, config) *
+    return (size_t)p->d.groups * (size_t)positions(p, config) * (size_t)chunk_rows(p, config) *
            (size_t)row;
 }
 
 static int64_t packed_floats(const struct conv_problem *p, const struct conv_config *config) {
-    return (int64_t)p->d.groups * blocks(p, config) * block_width(config) * positions(config) *
+    return (int64_t)p->d.groups * blocks(p, config) * block_width(config) * positions(p, config) *
            shape_of(p).cg;
 }
 static size_t packed_bytes(const struct conv_problem *p, const struct conv_config *config) {
@@ -124,10 +134,11 @@ static bool applicable(const struct conv_problem *p, const tess_device_info *dev
     (void)device;
     const tess_conv_desc *d = &p->d;
     if (p->pass == TESS_CONV_BWD_WEIGHTS || d->layout != TESS_NHWC) return false;
-    if (d->r != 3 || d->s != 3 || d->stride_h != 1 || d->stride_w != 1) return false;
+    if ((d->r != 3 && d->r != 5) || d->s != d->r || d->stride_h != 1 || d->stride_w != 1)
+        return false;
     if (d->dilation_h != 1 || d->dilation_w != 1) return false;
     /* Kernels index with int, tensors have int sizes: the widest tile and block need the most. */
-    const struct conv_config most = {.value = {[TILE] = 4, [KV] = 4, [WT] = 14, [TB] = 1}};
+    const struct conv_config most = {.value = {[TILE] = 7 - d->r, [KV] = 4, [WT] = 14, [TB] = 1}};
     struct conv_config least = most;
     least.value[CHUNK] = SMALLEST_CHUNK;
     return packed_floats(p, &most) <= INT32_MAX && workspace(p, &least) / 4 <= INT32_MAX &&
@@ -147,6 +158,13 @@ static int vector_parts(const tess_device_info *device) {
 static int registers_needed(const tess_device_info *device, const struct conv_config *config) {
     int kv = config->value[KV], wt = config->value[WT];
     return (wt * kv + kv) * vector_parts(device) + 1;
+}
+
+/* Windows of 4 x 4 and 6 x 6. */
+static bool tile_fits(const struct conv_problem *p, const tess_device_info *device,
+                      const struct conv_config *config) {
+    (void)device;
+    return config->value[TILE] + p->d.r <= 7;
 }
 
 /* A block that is a whole vector too wide computes zeros. */
@@ -183,6 +201,7 @@ static bool tiles_fit(const struct conv_problem *p, const tess_device_info *devi
 }
 
 static const struct conv_constraint constraints[] = {
+    {1u << TILE, tile_fits},
     {1u << KV, block_fits},
     {1u << KV | 1u << WT, registers_fit},
     {1u << TILE | 1u << KV | 1u << WT | 1u << CHUNK, chunk_fits},
@@ -194,7 +213,7 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
                       struct conv_resources *out) {
     const int *v = config->value;
     *out = (struct conv_resources){
-        .local_bytes = v[CHUNK] ? 0 : local_v_bytes(p, config) + local_m_bytes(config),
+        .local_bytes = v[CHUNK] ? 0 : local_v_bytes(p, config) + local_m_bytes(p, config),
         .work_items = LANES,
         /* Of float; devices that take float16 are no GPUs. */
         .registers = v[WT] * v[KV] + v[KV] + 1,
@@ -203,9 +222,9 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
 
 /* Measured against float64 over 440 random problems of 1 to 512 channels, values uniform, uniform with negative sources cut off, or
    +-1: F(2x2) at most 2.6 and F(4x4) at most 52 times direct's largest error on the same problem (at one channel; 0.7 and 11 from 64
-   channels on), 1.9 and 40 times its worst share of sqrt(length) (|y| + sqrt(length)). Rounded up by half. */
+   channels on), 1.9 and 40 times its worst share of sqrt(length) (|y| + sqrt(length)). Rounded up by half. F(2x2, 5x5): half as much as F(4x4, 3x3), in a float32 model of both. */
 static double error_growth(const struct conv_problem *p, const struct conv_config *config) {
-    (void)p;
+    if (p->d.r == 5) return 40;
     return config->value[TILE] == 2 ? 4 : 80;
 }
 
@@ -231,7 +250,7 @@ static double products_cycles(const struct conv_problem *p, const tess_device_in
     double passes = (double)(int64_t)(all / together), rest = all - passes * together;
     double sets = passes * (double)(int64_t)((together + v[WT] - 1) / v[WT]) +
                   (double)(int64_t)((rest + v[WT] - 1) / v[WT]);
-    double bodies = sets * positions(config) * shape_of(p).cg * blocks(p, config) * p->d.groups;
+    double bodies = sets * positions(p, config) * shape_of(p).cg * blocks(p, config) * p->d.groups;
     double weights = (double)packed_bytes(p, config);
     /* Up to 1 MB stay in the second-level cache, up to 3 MB in part. */
     double rate = weights < 3e6 ? 4 * SHARED_RATE : SHARED_RATE;
@@ -244,7 +263,7 @@ static double passing_cycles(const struct conv_problem *p, const struct conv_con
                              double all) {
     int chunk = config->value[CHUNK];
     if (!chunk) return 0;
-    double floats = all * positions(config) * p->d.groups * (v_row(p) + m_row(p, config));
+    double floats = all * positions(p, config) * p->d.groups * (v_row(p) + m_row(p, config));
     double far = (double)workspace(p, config) > 24e6 ? 1.3 : 1; /* than the shared cache */
     return far * 2 * floats * (double)sizeof(float) / SHARED_RATE;
 }
@@ -255,14 +274,14 @@ static double predict(const struct conv_problem *p, const tess_device_info *devi
     const int *v = config->value;
     double all = (double)tiles(p, v[TILE]), parts = vector_parts(device);
     double vectors = ceil_div(s.cg, LANES) + (double)blocks(p, config) * v[KV];
-    double cycles = all * p->d.groups * positions(config) * 12 * parts * vectors;
+    double cycles = all * p->d.groups * positions(p, config) * 12 * parts * vectors;
     cycles += products_cycles(p, device, config, all) + passing_cycles(p, config, all);
     double units = device->compute_units ? device->compute_units : 1, used = units;
     double launches = 1;
     if (v[CHUNK]) {
         launches = 3 * (double)(int64_t)((all + v[CHUNK] - 1) / v[CHUNK]);
     } else {
-        cycles *= 1 + 0.2 * (double)(local_v_bytes(p, config) + local_m_bytes(config)) / 1e6;
+        cycles *= 1 + 0.2 * (double)(local_v_bytes(p, config) + local_m_bytes(p, config)) / 1e6;
         /* Blocks of tiles in whole rounds. */
         double items = p->d.groups * (double)(int64_t)((all - 1) / block_tiles(config) + 1);
         used = items / (double)(int64_t)((items + units - 1) / units);
@@ -316,8 +335,8 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
     winograd->items = (size_t)(LANES / item_width(&ctx->device));
     const int *v = config->value;
     char options[100];
-    snprintf(options, sizeof options, "-DTILE=%d -DWT=%d -DKV=%d -DFUSED=%d -DVEC=%d", v[TILE],
-             v[WT], v[KV], v[CHUNK] == 0, item_width(&ctx->device));
+    snprintf(options, sizeof options, "-DTAPS=%d -DTILE=%d -DWT=%d -DKV=%d -DFUSED=%d -DVEC=%d",
+             p->d.r, v[TILE], v[WT], v[KV], v[CHUNK] == 0, item_width(&ctx->device));
     struct program *program;
     tess_status status = program_get(ctx, conv_winograd.kernel_file, options, printed, &program);
     if (!status) status = create_kernels(winograd, program);
@@ -336,7 +355,7 @@ static tess_status pack(void *state, const tess_tensor *w, tess_tensor *packed) 
     const struct conv_problem *p = &winograd->problem;
     size_t width = LANES / winograd->items;
     size_t items = (size_t)packed_floats(p, &winograd->config) /
-                   (width * (size_t)positions(&winograd->config));
+                   (width * (size_t)positions(p, &winograd->config));
     const struct kernel_arg list[] = {ARG_TENSOR(w),  ARG_TENSOR(packed), ARG_INT(p->d.groups),
                                       ARG_INT(p->cg), ARG_INT(p->kg),     ARG_INT((int)items)};
     struct kernel_range range = {1, {(items + 63) / 64 * 64}, {64}};
@@ -383,7 +402,7 @@ static tess_status enqueue_fused(const struct winograd *winograd, const struct o
     list[count++] = ARG_INT((int)p->act.kind);
     list[count++] = ARG_FLOAT(p->act.alpha);
     list[count++] = ARG_LOCAL(local_v_bytes(p, config));
-    list[count++] = ARG_LOCAL(local_m_bytes(config));
+    list[count++] = ARG_LOCAL(local_m_bytes(p, config));
     struct kernel_range range = {
         2,
         {winograd->items * (size_t)ceil_div(all, block_tiles(config)), (size_t)p->d.groups},
@@ -423,7 +442,7 @@ static tess_status enqueue_multiply(const struct winograd *winograd, const tess_
     struct kernel_range range = {3,
                                  {winograd->items * (size_t)blocks(p, config),
                                   (size_t)ceil_div(chunk->count, block_tiles(config)),
-                                  (size_t)p->d.groups * (size_t)positions(config)},
+                                  (size_t)p->d.groups * (size_t)positions(p, config)},
                                  {winograd->items, 1, 1}};
     return kernel_enqueue(winograd->ctx, winograd->multiply, &range, list,
                           sizeof list / sizeof *list, "convolution: products");
