@@ -24,14 +24,15 @@
    the sums wait for.
 
    Backward-weights: a work-item sums over a chunk of the pixels, for some of the C/g and K/g. Band after band
-   of pixels it copies x to panels of CT channels and dy to panels of 16 KV, both without gaps, and keeps CT x KV
-   sums in registers. Each chunk has sums of its own, laid out as dw, which conv_gemm1x1_reduce adds in order.
+   of pixels it copies x to panels of 16 channels (48 where CT divides only these) and dy to panels of 16 KV, pixel after
+   pixel, and keeps CT x KV sums in registers. Each chunk has sums of its own, laid out as dw, which
+   conv_gemm1x1_reduce adds in order.
 
    parameter  meaning                                             unit             legal
    PASS       forward, backward-data or backward-weights          -                0, 1, 2
    MR         pixels of a tile (PASS 0, 1)                        pixels           1 .. 16
    KV         vectors of destination channels                     16 channels      1 .. 4
-   CT         input channels of a tile (PASS 2)                   channels         1 .. 16                           */
+   CT         input channels of a tile (PASS 2)                   channels         1, 2, 3, 4, 6, 8, 12, 16          */
 
 #include "common.clh"
 #include "lanes.clh"

@@ -140,16 +140,16 @@ double direct_predict_weights(const struct conv_problem *p, const tess_device_in
     struct direct_parts parts = direct_device_parts(p, device, config);
     int scalars = v[CT] * v[ST], vectors = v[KV] * direct_register_parts(device);
     double runs = (double)p->d.n / band.images * p->p * ceil_div(p->q, band.columns);
-    double body = 0.5 * scalars * vectors + 0.05 * scalars + 0.5 * vectors;
+    double body = 0.5 * scalars * vectors + 0.15 * scalars + 0.5 * vectors;
     if (body < 4) body = 4; /* between two multiply-adds on the same sum */
     double run = (double)band.columns * band.images * body + 15;
     double tile = runs * run + bands(p, config) * (3.0 * scalars * vectors + 40);
     double taps = (double)p->d.r * p->d.s / v[ST];
     int tiles = ceil_div(channel_tiles(p, config), parts.c);
     int all = ceil_div(group_blocks(p, config), parts.k);
-    double copy = 0.5 * bands(p, config) *
-                  ((double)tiles * (double)direct_x_panel(p, config) +
-                   (double)all * (double)dy_panel(p, config));
+    /* Panels of x are narrow and not whole lines. */
+    double copy = bands(p, config) * (1.2 * tiles * (double)direct_x_panel(p, config) +
+                                      0.5 * all * (double)dy_panel(p, config));
     double items = (double)parts.c * parts.k * p->d.groups * direct_chunks(p, config);
     double units = device->compute_units ? device->compute_units : 1;
     /* Sums are written once and read once, at about 8 bytes a cycle. */

@@ -17,10 +17,10 @@ static const struct conv_param params[PARAM_COUNT] = {
     [PARTS] = {"parts", IN_ROWS, 3, {1, 2, 8}},
     /* Whether results bypass the caches. */
     [STREAM] = {"stream", IN_ROWS, 2, {0, 1}},
-    [CT] = {"ct", IN_WEIGHTS, 6, {1, 3, 6, 9, 13, 14}},
-    /* Pixels of a chunk and of a band; at most this many channels of a part. */
-    [CHUNK] = {"chunk", IN_WEIGHTS, 3, {512, 2048, 8192}},
-    [BAND] = {"band", IN_WEIGHTS, 2, {128, 256}},
+    [CT] = {"ct", IN_WEIGHTS, 6, {1, 3, 4, 6, 8, 12}},
+    /* Chunks of the pixels, pixels of a band; at most this many channels of a part. */
+    [CHUNKS] = {"chunks", IN_WEIGHTS, 4, {1, 2, 4, 8}},
+    [BAND] = {"band", IN_WEIGHTS, 3, {64, 128, 256}},
     [CPART] = {"cpart", IN_WEIGHTS, 3, {128, 256, 512}},
     [KPART] = {"kpart", IN_WEIGHTS, 3, {256, 512, 1024}},
 };
@@ -127,7 +127,8 @@ static const struct conv_constraint constraints[] = {
     {1u << KV | 1u << CT, gemm1x1_weight_tile_fits},
     {1u << CB, cb_fits},
     {1u << MR | 1u << KV | 1u << TILES | 1u << PARTS, parts_fit},
-    {1u << CHUNK, gemm1x1_chunk_fits},
+    {1u << CHUNKS, gemm1x1_chunks_fit},
+    {1u << CHUNKS | 1u << BAND, gemm1x1_band_fits},
     {1u << CPART, gemm1x1_c_part_fits},
     {1u << KPART, gemm1x1_k_part_fits},
     {0, NULL},

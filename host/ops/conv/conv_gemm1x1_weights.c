@@ -1,12 +1,8 @@
 /* Backward-weights of conv_gemm1x1: how it is cut into chunks, bands and parts of the channels, and how long it takes. */
 #include "ops/conv/conv_gemm1x1.h"
 
-static int at_most(int a, int b) {
-    return a < b ? a : b;
-}
-
 static int chunk_pixels(const struct conv_problem *p, const struct conv_config *config) {
-    return at_most(config->value[CHUNK], pixels(p));
+    return ceil_div(pixels(p), config->value[CHUNKS]);
 }
 static int band_pixels(const struct conv_problem *p, const struct conv_config *config) {
     int chunk = chunk_pixels(p, config);
@@ -15,33 +11,40 @@ static int band_pixels(const struct conv_problem *p, const struct conv_config *c
 static int chunks(const struct conv_problem *p, const struct conv_config *config) {
     return ceil_div(pixels(p), chunk_pixels(p, config));
 }
-/* The channels are spread evenly over as few parts as the limit allows, in whole tiles. */
-static int part_size(int channels, int limit, int tile) {
+/* Channels of a panel of x. */
+static int x_block(const struct conv_config *config) {
+    return config->value[CT] % 3 == 0 ? 3 * LANES : LANES;
+}
+/* The channels are spread evenly over as few parts as the limit allows, in whole panels. */
+static int part_size(int channels, int limit, int panel) {
     int parts = ceil_div(channels, limit);
-    return ceil_div(ceil_div(channels, parts), tile) * tile;
+    return ceil_div(ceil_div(channels, parts), panel) * panel;
 }
 static int c_part(const struct conv_problem *p, const struct conv_config *config) {
-    return part_size(p->cg, config->value[CPART], config->value[CT]);
+    return part_size(p->cg, config->value[CPART], x_block(config));
 }
 static int k_part(const struct conv_problem *p, const struct conv_config *config) {
     return part_size(p->kg, config->value[KPART], config->value[KV] * LANES);
 }
 
-/* The panels of a band. */
+/* The panels of a band, each a vector longer. */
 size_t gemm1x1_local_bytes(const struct conv_problem *p, const struct conv_config *config) {
-    const int *v = config->value;
     if (is_rows(p)) return 0;
-    int band = band_pixels(p, config), x_channels = c_part(p, config);
-    int dy_channels = k_part(p, config);
-    int x_panel = (ceil_div(band * v[CT], LANES) + 1) * LANES;
-    int floats = x_channels / v[CT] * x_panel + dy_channels * band;
-    return (size_t)floats * sizeof(float);
+    int band = band_pixels(p, config), c = c_part(p, config), k = k_part(p, config);
+    int panels = c / x_block(config) + k / (config->value[KV] * LANES);
+    return sizeof(float) * ((size_t)band * (size_t)(c + k) + (size_t)panels * LANES);
 }
 
 /* The chunks' sums. One chunk writes to dw. */
 size_t gemm1x1_workspace(const struct conv_problem *p, const struct conv_config *config) {
     if (is_rows(p) || chunks(p, config) == 1) return 0;
     return conv_problem_w(p) * sizeof(float) * (size_t)chunks(p, config);
+}
+
+/* Whether sums are written once, and are too many to stay in a cache. */
+static bool past_caches(const struct conv_problem *p, const struct conv_config *config) {
+    return chunks(p, config) == 1 && pixels(p) <= config->value[BAND] &&
+           conv_problem_w(p) > (size_t)1 << 20;
 }
 
 /* Sums and one set of vectors fit the registers (or there is no smaller tile) and use most of them; one vector, which
@@ -51,18 +54,29 @@ static bool tile_fits(const struct conv_problem *p, const tess_device_info *devi
     int needed = (sums + vectors) * register_parts(device), all = vector_registers(device);
     if (needed > all && sums > 1) return false;
     bool few = dest_channels(p) <= LANES || needed > sums + vectors;
-    return vectors == 1 ? few && 3 * needed > all : 4 * needed > 3 * all;
+    return vectors == 1 ? few && 3 * needed > all : 2 * needed > all;
 }
 bool gemm1x1_weight_tile_fits(const struct conv_problem *p, const tess_device_info *device,
                               const struct conv_config *config) {
     const int *v = config->value;
     return is_rows(p) || tile_fits(p, device, v[CT] * v[KV], v[KV]);
 }
-bool gemm1x1_chunk_fits(const struct conv_problem *p, const tess_device_info *device,
+/* Each chunk costs memory for its sums and time to add them. */
+bool gemm1x1_chunks_fit(const struct conv_problem *p, const tess_device_info *device,
                         const struct conv_config *config) {
+    int count = config->value[CHUNKS];
+    int64_t units = device->compute_units ? device->compute_units : 1;
+    if (is_rows(p) || count == 1) return true;
+    return count <= pixels(p) / 64 && count <= 8 * units &&
+           conv_problem_w(p) * (size_t)count <= (size_t)1 << 24;
+}
+/* Limits that do not limit anything would give one plan several names. */
+bool gemm1x1_band_fits(const struct conv_problem *p, const tess_device_info *device,
+                       const struct conv_config *config) {
     (void)device;
-    int chunk = config->value[CHUNK];
-    return is_rows(p) || chunk == conv_gemm1x1.params[CHUNK].values[0] || chunk / 4 < pixels(p);
+    int band = config->value[BAND];
+    return is_rows(p) || band == conv_gemm1x1.params[BAND].values[0] ||
+           band / 2 < chunk_pixels(p, config);
 }
 bool gemm1x1_c_part_fits(const struct conv_problem *p, const tess_device_info *device,
                          const struct conv_config *config) {
@@ -77,11 +91,12 @@ bool gemm1x1_k_part_fits(const struct conv_problem *p, const tess_device_info *d
     return is_rows(p) || part == conv_gemm1x1.params[KPART].values[0] || part / 2 < p->kg;
 }
 
-/* Cycles of the innermost loop's body: two fused multiply-adds a cycle, which loads slow down a little; at least four cycles
-   lie between two multiply-adds on the same sum. */
-static double body_cycles(const tess_device_info *device, int scalars, int vectors) {
-    int parts = register_parts(device);
-    double cycles = 0.5 * scalars * vectors * parts + 0.25 * scalars + 0.125 * vectors * parts;
+/* Cycles of the innermost loop's body: two fused multiply-adds a cycle, which loads slow down a little, and lines of x, which
+   come from the second-level cache; at least four cycles lie between two multiply-adds on the same sum. */
+static double body_cycles(const tess_device_info *device, const struct conv_config *config) {
+    int scalars = config->value[CT], vectors = config->value[KV] * register_parts(device);
+    double lines = x_block(config) > LANES ? 1 : 0.5;
+    double cycles = 0.5 * scalars * vectors + 0.2 * scalars + 0.08 * vectors + lines;
     return cycles < 4 ? 4 : cycles;
 }
 
@@ -89,14 +104,15 @@ double gemm1x1_predict_weights(const struct conv_problem *p, const tess_device_i
                                const struct conv_config *config) {
     const int *v = config->value;
     int parts = register_parts(device), c_size = c_part(p, config), k_size = k_part(p, config);
-    double bands = ceil_div(chunk_pixels(p, config), band_pixels(p, config));
-    double tiles = (double)(c_size / v[CT]) * (k_size / (LANES * v[KV]));
-    /* Narrow panels are slow to write. */
-    double copy = (1.2 * c_size + 0.6 * k_size) * chunk_pixels(p, config);
-    double tile = chunk_pixels(p, config) * (body_cycles(device, v[CT], v[KV]) + 1) +
-                  bands * (5.0 * v[CT] * v[KV] * parts + 40);
+    int size = chunk_pixels(p, config), band = band_pixels(p, config);
+    double tiles =
+        (double)ceil_div(c_size < p->cg ? c_size : p->cg, v[CT]) * ceil_div(k_size, LANES * v[KV]);
+    double copy = 5.0 / LANES * (c_size + k_size) * size;
+    double sum = past_caches(p, config) ? 2 : 4;
+    double tile = size * body_cycles(device, config) +
+                  ceil_div(size, band) * (sum * v[CT] * v[KV] * parts + 40);
     /* Two panels that do not fit the first-level cache; all panels and the sums that do not fit the second. */
-    if (4.0 * band_pixels(p, config) * (v[CT] + LANES * v[KV]) > 40e3) tile *= 1.08;
+    if (4.0 * band * (x_block(config) + LANES * v[KV]) > 42e3) tile *= 1.08;
     if ((double)gemm1x1_local_bytes(p, config) + 4.0 * c_size * k_size > 2e6) tile *= 1.05;
     double items =
         (double)chunks(p, config) * p->d.groups * ceil_div(p->cg, c_size) * ceil_div(p->kg, k_size);
@@ -111,7 +127,7 @@ tess_status gemm1x1_enqueue_weights(const struct gemm *gemm, const tess_conv_arg
     const struct conv_problem *p = &gemm->problem;
     const struct conv_config *config = &gemm->config;
     int count = chunks(p, config), c_size = c_part(p, config), k_size = k_part(p, config);
-    struct kernel_arg list[3 + DIMS + 5] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
+    struct kernel_arg list[3 + DIMS + 6] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
                                             ARG_TENSOR(count > 1 ? args->workspace : args->w)};
     gemm1x1_append_dimensions(p, list + 3);
     struct kernel_arg *rest = list + 3 + DIMS;
@@ -119,11 +135,12 @@ tess_status gemm1x1_enqueue_weights(const struct gemm *gemm, const tess_conv_arg
     rest[1] = ARG_INT(band_pixels(p, config));
     rest[2] = ARG_INT(c_size);
     rest[3] = ARG_INT(k_size);
-    rest[4] = ARG_LOCAL(gemm1x1_local_bytes(p, config));
+    rest[4] = ARG_INT(past_caches(p, config));
+    rest[5] = ARG_LOCAL(gemm1x1_local_bytes(p, config));
     size_t parts =
         (size_t)p->d.groups * (size_t)ceil_div(p->cg, c_size) * (size_t)ceil_div(p->kg, k_size);
     struct kernel_range range = {2, {(size_t)count, parts}, {1, 1}};
-    tess_status status = kernel_enqueue(gemm->ctx, gemm->main, &range, list, 3 + DIMS + 5,
+    tess_status status = kernel_enqueue(gemm->ctx, gemm->main, &range, list, 3 + DIMS + 6,
                                         "convolution: backward-weights");
     if (status || count == 1) return status;
     size_t elements = conv_problem_w(p);
