@@ -1,0 +1,110 @@
+/* Operators on N-dimensional tensors, as ONNX models need them beside the convolutional ones. Each is named as ONNX or NumPy names it.
+
+   Data lie in cl_mem buffers, dense and row-major, from the buffer's first byte on (sub-buffers are fine). A tensor without elements may be
+   NULL. Elements are 32-bit floats unless a dtype is given. No tensor may have more than 2^31 - 1 elements.
+
+   create validates, compiles and uploads what the kernels need; forward and backward only set arguments and enqueue on the context's queue,
+   without blocking. Every buffer is checked to be large enough. Errors: TESS_INVALID_ARGUMENT (NULL, unknown kind), TESS_INVALID_SHAPE,
+   TESS_UNSUPPORTED (more dimensions than fit), TESS_OUT_OF_HOST_MEMORY, TESS_OUT_OF_DEVICE_MEMORY, TESS_OPENCL; outputs of create are
+   untouched then. Outputs may not overlap inputs unless it says so. Results repeat bit for bit on a device. destroy takes NULL. */
+#ifndef TESSERA_OPS_ND_ND_H
+#define TESSERA_OPS_ND_ND_H
+
+#include "core/context.h"
+
+enum { ND_MAX_RANK = 8 };
+
+/* Dimensions may be 0. Rank 0: one element. */
+struct nd_shape {
+    int rank;
+    int64_t dims[ND_MAX_RANK];
+};
+
+/* Of a shape that nd_shape_check accepts. */
+int64_t nd_elements(const struct nd_shape *shape);
+bool nd_shape_equal(const struct nd_shape *a, const struct nd_shape *b);
+
+/* 0 <= rank <= 8, no negative dimension, fewer than 2^31 elements. what: "Add: a". */
+tess_status nd_shape_check(tess_context *ctx, const struct nd_shape *shape, const char *what);
+
+/* NumPy's rule: aligned at the last dimension, each pair equal or one of them 1. */
+tess_status nd_broadcast(tess_context *ctx, const struct nd_shape *a, const struct nd_shape *b,
+                         const char *what, struct nd_shape *out);
+
+/* ---- binary, element by element, with broadcasting */
+
+/* The same numbers as in kernels_cl/nd_binary.cl. PRelu: a is x, b the slope. */
+enum nd_binary_kind {
+    ND_ADD,
+    ND_SUB,
+    ND_MUL,
+    ND_DIV,
+    ND_MAX,
+    ND_MIN,
+    ND_PRELU,
+    ND_POW,
+    ND_BINARY_KINDS
+};
+
+const char *nd_binary_name(enum nd_binary_kind kind); /* "Add", as in ONNX */
+
+struct nd_binary;
+
+/* gradients: backward will be called. */
+tess_status nd_binary_create(tess_context *ctx, enum nd_binary_kind kind, const struct nd_shape *a,
+                             const struct nd_shape *b, bool gradients, struct nd_binary **out);
+void nd_binary_destroy(struct nd_binary *op);
+const struct nd_shape *nd_binary_shape(const struct nd_binary *op); /* of y; borrowed */
+
+/* y = kind(a, b). y may be a or b where that has y's shape. */
+tess_status nd_binary_forward(struct nd_binary *op, cl_mem a, cl_mem b, cl_mem y);
+
+struct nd_binary_grad_args {
+    cl_mem a, b, dy; /* a and b: not read for Add and Sub, and may be NULL then */
+    cl_mem da,
+        db; /* results; NULL: not wanted. Each may be dy where it has y's shape and the other is NULL */
+    cl_mem workspace; /* nd_binary_workspace bytes; NULL if that is 0 */
+};
+
+/* Max and Min: equal operands share the gradient. PRelu: at x = 0, dx = slope dy and dslope = 0. */
+size_t nd_binary_workspace(const struct nd_binary *op);
+tess_status nd_binary_backward(struct nd_binary *op, const struct nd_binary_grad_args *args);
+
+/* ---- reductions */
+
+enum nd_reduce_kind {
+    ND_REDUCE_SUM,
+    ND_REDUCE_MEAN,
+    ND_REDUCE_MAX,
+    ND_REDUCE_MIN,
+    ND_REDUCE_PROD,
+    ND_REDUCE_L1,
+    ND_REDUCE_L2,
+    ND_REDUCE_SUM_SQUARE,
+    ND_REDUCE_LOG_SUM,
+    ND_REDUCE_KINDS
+};
+
+const char *nd_reduce_name(enum nd_reduce_kind kind); /* "ReduceSum" */
+
+struct nd_reduce_desc {
+    enum nd_reduce_kind kind;
+    struct nd_shape x;
+    int axis_count;        /* 0: every dimension, as ONNX has it by default */
+    int axes[ND_MAX_RANK]; /* from -rank to rank - 1; none twice */
+    bool drop_dims;        /* ONNX: keepdims = 0 */
+    bool gradients;        /* backward will be called: ReduceSum and ReduceMean only */
+};
+
+struct nd_reduce;
+
+tess_status nd_reduce_create(tess_context *ctx, const struct nd_reduce_desc *desc,
+                             struct nd_reduce **out);
+void nd_reduce_destroy(struct nd_reduce *op);
+const struct nd_shape *nd_reduce_shape(const struct nd_reduce *op); /* of y; borrowed */
+size_t nd_reduce_workspace(const struct nd_reduce *op);             /* bytes, for forward */
+/* workspace may be NULL if nd_reduce_workspace is 0. */
+tess_status nd_reduce_forward(struct nd_reduce *op, cl_mem x, cl_mem y, cl_mem workspace);
+tess_status nd_reduce_backward(struct nd_reduce *op, cl_mem dy, cl_mem dx);
+
+#endif
