@@ -70,6 +70,56 @@ struct nd_binary_grad_args {
 size_t nd_binary_workspace(const struct nd_binary *op);
 tess_status nd_binary_backward(struct nd_binary *op, const struct nd_binary_grad_args *args);
 
+/* ---- unary, element by element */
+
+/* The same numbers as in kernels_cl/nd_unary.cl. alpha and beta are what the comment says; others do not use them. */
+enum nd_unary_kind {
+    ND_RELU,
+    ND_LEAKY_RELU,   /* alpha: the slope below 0 */
+    ND_CLIP,         /* alpha: the lower limit, beta: the upper one; the upper one wins */
+    ND_HARD_SIGMOID, /* max(0, min(1, alpha x + beta)) */
+    ND_HARD_SWISH,
+    ND_SQRT,
+    ND_NEG,
+    ND_ABS,
+    ND_RECIPROCAL,
+    ND_SOFTSIGN,
+    ND_IDENTITY,
+    ND_FLOOR,
+    ND_CEIL,
+    ND_ELU,  /* alpha */
+    ND_SELU, /* alpha, beta: ONNX's gamma */
+    ND_SIGMOID,
+    ND_TANH,
+    ND_EXP,
+    ND_LOG,
+    ND_SOFTPLUS,
+    ND_ERF,
+    ND_UNARY_KINDS
+};
+
+const char *nd_unary_name(enum nd_unary_kind kind); /* "LeakyRelu" */
+
+/* Whether backward reads the output y rather than the input x. */
+bool nd_unary_needs_y(enum nd_unary_kind kind);
+
+struct nd_unary_desc {
+    enum nd_unary_kind kind;
+    struct nd_shape x;
+    float alpha, beta; /* as given: 0 is 0, not a default */
+    bool gradients;    /* backward will be called: not Floor and Ceil */
+};
+
+struct nd_unary;
+
+tess_status nd_unary_create(tess_context *ctx, const struct nd_unary_desc *desc,
+                            struct nd_unary **out);
+void nd_unary_destroy(struct nd_unary *op);
+/* y may be x. */
+tess_status nd_unary_forward(struct nd_unary *op, cl_mem x, cl_mem y);
+/* s: y if nd_unary_needs_y, else x. dx may be dy or s. */
+tess_status nd_unary_backward(struct nd_unary *op, cl_mem s, cl_mem dy, cl_mem dx);
+
 /* ---- reductions */
 
 enum nd_reduce_kind {
