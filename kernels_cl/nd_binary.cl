@@ -51,16 +51,17 @@
     }                                                                                              \
     FLOATN slope##N(int op, int side, FLOATN a, FLOATN b) {                                        \
         const FLOATN zero = 0.0f, one = 1.0f;                                                      \
+        FLOATN first, second;                                                                      \
         switch (op) {                                                                              \
         case ND_ADD: return one;                                                                   \
         case ND_SUB: return side == 0 ? one : -one;                                                \
         case ND_MUL: return side == 0 ? b : a;                                                     \
         case ND_DIV: return side == 0 ? one / b : -a / (b * b);                                    \
-        case ND_MAX: a = side == 0 ? a - b : b - a; break;                                         \
-        case ND_MIN: a = side == 0 ? b - a : a - b; break;                                         \
+        case ND_MAX: first = side == 0 ? a : b; second = side == 0 ? b : a; break;                 \
+        case ND_MIN: first = side == 0 ? b : a; second = side == 0 ? a : b; break;                 \
         default: return side == 0 ? (a > 0.0f ? one : b) : (a > 0.0f ? zero : a);                  \
         }                                                                                          \
-        return a > 0.0f ? one : a == 0.0f ? (FLOATN)(0.5f) : zero;                                 \
+        return first > second ? one : first == second ? (FLOATN)(0.5f) : zero;                     \
     }
 #endif
 

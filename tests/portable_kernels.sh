@@ -81,6 +81,19 @@ sets() {
         echo "-DVEC=16"
         ;;
     layout.cl) echo "-DTILE=8" ;;
+    nd_binary.cl)
+        echo "-DVEC=16"
+        echo "-DVEC=1 -DOP=7"
+        ;;
+    nd_reduce.cl)
+        echo "-DVEC=16 -DACROSS=4 -DCOMBINE=1"
+        echo "-DVEC=4 -DACROSS=1 -DCOMBINE=2"
+        echo "-DVEC=1 -DACROSS=1 -DCOMBINE=3"
+        ;;
+    nd_unary.cl)
+        echo "-DVEC=1"
+        for op in 13 14 15 16 17 18 19 20; do echo "-DVEC=16 -DOP=$op"; done
+        ;;
     roof_copy.cl) echo "-DRUN=64" ;;
     roof_fma.cl)
         echo "-DLANES=1 -DCHAINS=8"
