@@ -154,6 +154,22 @@ static void test_kernels(void **state) {
     kernel_release(NULL);
 }
 
+/* More work-items than the device can run. Drivers may say so when they build, or leave it to the library. */
+static void test_kernels_too_large(void **state) {
+    struct fixture *fixture = *state;
+    tess_context *ctx = fixture->ctx;
+    struct program *program = NULL;
+    cl_kernel kernel = NULL;
+    scratch_write_text(fixture->kernels, "large.cl",
+                       "__attribute__((reqd_work_group_size(1 << 20, 1, 1)))\n"
+                       "__kernel void large(__global int *out) { out[get_global_id(0)] = 1; }\n");
+    tess_status status = program_get(ctx, "large.cl", NULL, "large", &program);
+    if (!status) status = program_kernel(ctx, program, "large", &kernel);
+    assert_true(status == TESS_UNSUPPORTED || status == TESS_BUILD_FAILED);
+    assert_null(kernel);
+    assert_non_null(strstr(tess_context_last_error(ctx), "large"));
+}
+
 static void test_null_arguments(void **state) {
     struct fixture *fixture = *state;
     tess_context *ctx = fixture->ctx;
@@ -275,12 +291,19 @@ static void test_where_sources_come_from(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options),       cmocka_unit_test(test_built_once),
-        cmocka_unit_test(test_includes),      cmocka_unit_test(test_include_errors),
-        cmocka_unit_test(test_build_error),   cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_kernels),       cmocka_unit_test(test_null_arguments),
-        cmocka_unit_test(test_launch_errors), cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_source_hash),   cmocka_unit_test(test_where_sources_come_from),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_built_once),
+        cmocka_unit_test(test_includes),
+        cmocka_unit_test(test_include_errors),
+        cmocka_unit_test(test_build_error),
+        cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_kernels),
+        cmocka_unit_test(test_kernels_too_large),
+        cmocka_unit_test(test_null_arguments),
+        cmocka_unit_test(test_launch_errors),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_source_hash),
+        cmocka_unit_test(test_where_sources_come_from),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -181,6 +181,34 @@ tess_status program_source_hash(tess_context *ctx, const char *file, char hex[65
     return status;
 }
 
+/* What the compiler made of the kernel may need more than the device has, registers above all: it then allows fewer work-items than the
+   kernel is written for. */
+static tess_status check_fits(tess_context *ctx, const struct program *program, const char *name,
+                              cl_kernel kernel) {
+    cl_device_id device = ctx->device.device;
+    size_t group[3] = {0}, most = 0;
+    cl_ulong local = 0;
+    clGetKernelWorkGroupInfo(kernel, device, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof group, group,
+                             NULL);
+    clGetKernelWorkGroupInfo(kernel, device, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
+    /* rusticl answers with the size that was asked for. */
+    if (!most || most > ctx->device.max_work_group) most = ctx->device.max_work_group;
+    if (group[0] * group[1] * group[2] > most)
+        return context_fail(ctx, TESS_UNSUPPORTED,
+                            "%s: kernel %s has work-groups of %zu, the device can run %zu of its "
+                            "work-items; choose another configuration",
+                            program->config, name, group[0] * group[1] * group[2], most);
+    if (clGetKernelWorkGroupInfo(kernel, device, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local,
+                                 NULL) == CL_SUCCESS &&
+        local > ctx->device.local_memory)
+        return context_fail(ctx, TESS_UNSUPPORTED,
+                            "%s: kernel %s takes %llu bytes of local memory, the device has %llu; "
+                            "choose another configuration",
+                            program->config, name, (unsigned long long)local,
+                            (unsigned long long)ctx->device.local_memory);
+    return TESS_OK;
+}
+
 tess_status program_kernel(tess_context *ctx, struct program *program, const char *name,
                            cl_kernel *out) {
     if (!ctx || !program || !name || !out)
@@ -191,9 +219,13 @@ tess_status program_kernel(tess_context *ctx, struct program *program, const cha
         return context_fail(ctx, TESS_NOT_FOUND,
                             "%s: %s has no kernel named %s; check the name in the source",
                             program->config, program->file, name);
-    if (code != CL_SUCCESS) {
-        tess_status status = context_fail_opencl(ctx, code, name);
-        return error_prefix(&ctx->error, status, "%s: creating kernel", program->config);
+    if (code != CL_SUCCESS)
+        return error_prefix(&ctx->error, context_fail_opencl(ctx, code, name),
+                            "%s: creating kernel", program->config);
+    tess_status status = check_fits(ctx, program, name, kernel);
+    if (status) {
+        clReleaseKernel(kernel);
+        return status;
     }
     ctx->counters.kernels_created++;
     *out = kernel;

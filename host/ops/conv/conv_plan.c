@@ -1,4 +1,5 @@
 /* Public plans: checks arguments, then hands over to the chosen algorithm. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,30 @@ static tess_status create_packed(tess_conv_plan *plan) {
     return tess_tensor_create(plan->ctx, &desc, &plan->packed);
 }
 
+/* The choice's own state and the weights' place. */
+static tess_status create_state(tess_conv_plan *plan) {
+    const struct conv_algo *algo = plan->choice.algo;
+    const struct conv_config *config = &plan->choice.config;
+    conv_config_print(algo, plan->problem.pass, config, plan->config);
+    plan->workspace = conv_algo_workspace(algo, &plan->problem, config);
+    tess_status status =
+        algo->create(plan->ctx, &plan->problem, config, plan->config, &plan->state);
+    return status ? status : create_packed(plan);
+}
+
+/* A driver that cannot build or run the planner's choice gets the kernel that works everywhere. What the caller asked for by name
+   fails instead. */
+static tess_status create_generic(tess_conv_plan *plan, const tess_conv_options *options,
+                                  tess_status why) {
+    if (why != TESS_BUILD_FAILED && why != TESS_UNSUPPORTED) return why;
+    if ((options && options->algo) || plan->choice.algo == &conv_generic) return why;
+    context_log(plan->ctx, TESS_LOG_WARN, "convolution: the generic kernel instead: %s",
+                plan->ctx->error.text);
+    plan->choice = (struct conv_choice){.algo = &conv_generic, .tier = "generic"};
+    snprintf(plan->choice.why, sizeof plan->choice.why, "%.80s cannot be built here", plan->config);
+    return create_state(plan);
+}
+
 tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
                                   const tess_conv_options *options, tess_conv_plan **out) {
     if (!ctx) return TESS_INVALID_ARGUMENT;
@@ -36,14 +61,8 @@ tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
     plan->ctx = ctx;
     tess_status status = conv_problem_init(desc, options, &ctx->error, &plan->problem);
     if (!status) status = conv_choose(ctx, &plan->problem, options, &plan->choice);
-    if (!status) {
-        const struct conv_algo *algo = plan->choice.algo;
-        conv_config_print(algo, plan->problem.pass, &plan->choice.config, plan->config);
-        plan->workspace = conv_algo_workspace(algo, &plan->problem, &plan->choice.config);
-        status =
-            algo->create(ctx, &plan->problem, &plan->choice.config, plan->config, &plan->state);
-    }
-    if (!status) status = create_packed(plan);
+    if (!status) status = create_state(plan);
+    if (status && plan->choice.algo) status = create_generic(plan, options, status);
     if (status) {
         tess_conv_plan_destroy(plan);
         return status;
