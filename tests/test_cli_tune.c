@@ -186,11 +186,28 @@ static void test_record(void **state) {
         any |= strcmp(log->trials[i].status, "ok") == 0 && log->trials[i].seconds > 0;
     assert_true(any);
     trial_log_destroy(log);
-    result = RUN("tune", "--problem", key, "--pass", "fwd", "--mode", "rapid", "--budget", "0.1",
-                 "--record", "/nonexistent/folder");
-    assert_int_equal(result.status, 1);
-    assert_non_null(strstr(result.err, "/nonexistent/folder"));
-    program_free(&result);
+    scratch_remove(folder);
+}
+
+/* A folder that cannot be written is found before anything is tuned: one line, no trial. */
+static void test_record_nowhere(void **state) {
+    char folder[SCRATCH_PATH], file[SCRATCH_PATH], json[SCRATCH_PATH];
+    (void)state;
+    scratch_create(folder);
+    scratch_write_text(folder, "file", "");
+    scratch_join(file, folder, "file");
+    scratch_join(json, folder, "log.json");
+    setenv("XDG_DATA_HOME", folder, 1);
+    const char *const nowhere[] = {"/nonexistent/folder", file};
+    for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++)
+        assert_program(RUN("tune", "--problem", key, "--pass", "fwd", "--mode", "rapid", "--budget",
+                           "0.1", "--json", json, "--record", nowhere[i]),
+                       1, nowhere[i]);
+    /* Not even the report was begun; and a folder that is good is left as it was. */
+    assert_int_equal(scratch_count(folder, "", NULL), 1);
+    tess_error error = {0};
+    assert_int_equal(trial_log_try_folder(folder, &error), TESS_OK);
+    assert_int_equal(scratch_count(folder, "", NULL), 1);
     scratch_remove(folder);
 }
 
@@ -230,11 +247,9 @@ static void test_interrupt_and_resume(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_tune_then_plan),
-        cmocka_unit_test(test_fully_connected),
-        cmocka_unit_test(test_record),
-        cmocka_unit_test(test_interrupt_and_resume),
+        cmocka_unit_test(test_usage),           cmocka_unit_test(test_tune_then_plan),
+        cmocka_unit_test(test_fully_connected), cmocka_unit_test(test_record),
+        cmocka_unit_test(test_record_nowhere),  cmocka_unit_test(test_interrupt_and_resume),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

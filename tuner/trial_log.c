@@ -1,7 +1,9 @@
 #include "tuner/trial_log.h"
 
 #include "core/atomic_file.h"
+#include "core/file_error.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -142,5 +144,18 @@ tess_status trial_log_write(const char *path, const struct trial_log *log, tess_
         atomic_file_abort(&out.file);
 done:
     deflateEnd(&out.zip);
+    return status;
+}
+
+tess_status trial_log_try_folder(const char *folder, tess_error *error) {
+    char path[4096];
+    struct atomic_file file;
+    int length = snprintf(path, sizeof path, "%s/trial-log", folder);
+    if (length >= (int)sizeof path)
+        return error_file(error, ENAMETOOLONG, folder, "used for trial logs");
+    tess_status status = atomic_file_open(path, error, &file);
+    if (status) return status;
+    status = atomic_file_write(&file, "\n", 1, error); /* a full disk still makes files */
+    atomic_file_abort(&file);
     return status;
 }

@@ -44,6 +44,10 @@ void trial_log_set(struct trial_log *log, int candidate, const char *status, dou
 /* Writes those trials that were tried, atomically: path holds the old or the new contents. The same log gives the same bytes. */
 tess_status trial_log_write(const char *path, const struct trial_log *log, tess_error *error);
 
+/* Whether logs can be written to the folder, found out by a file that is made there and removed: before hours of measuring, not
+   after. TESS_IO with the folder's name and the cause. */
+tess_status trial_log_try_folder(const char *folder, tess_error *error);
+
 /* TESS_BAD_FORMAT for a file that is truncated, damaged or something else, with the line. At most 1,000,000 trials,
    in memory that grows with the lines that are really there. */
 tess_status trial_log_read(const char *path, tess_error *error, struct trial_log **out);

@@ -222,7 +222,8 @@ static void close_session(struct tune_session *session) {
 tess_status tune_session_run(const struct tune_options *options, tess_error *error) {
     struct watcher watcher = {.session = {.options = options}};
     struct tune_session *session = &watcher.session;
-    tess_status status = tune_report_open(&watcher.report, options->json, error);
+    tess_status status = options->record ? trial_log_try_folder(options->record, error) : TESS_OK;
+    if (!status) status = tune_report_open(&watcher.report, options->json, error);
     if (status) return status;
     tune_progress_start(&watcher.progress);
     status = open_session(session, error);
