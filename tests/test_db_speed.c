@@ -79,6 +79,21 @@ static void time_lookups(struct db *db, double *times) {
     }
 }
 
+/* Milliseconds of a search of near problems, all of which are in one class; the best of five. */
+static double time_near(struct db *db) {
+    static struct db_row near[16];
+    const struct db_question question = {
+        "conv_fwd", "n8c60h50w50k70r3s3u1v1pt1pb1pl1pr1d1e1g1", db_fixture_hash, NULL, false,
+        SIZE_MAX};
+    double least = INFINITY;
+    for (int i = 0; i < 5; i++) {
+        double start = clock_us(CLOCK_THREAD_CPUTIME_ID);
+        assert_true(db_near(db, &question, near, 16) > 0);
+        least = fmin(least, 1e-3 * (clock_us(CLOCK_THREAD_CPUTIME_ID) - start));
+    }
+    return least;
+}
+
 /* The thread's own time, and the best of some batches: what other programs do to the caches is not ours. */
 static void test_speed(void **state) {
     struct db *db = db_fixture_open(*state, "cpu", "1");
@@ -95,16 +110,10 @@ static void test_speed(void **state) {
     print_message("%d problems: opened in %.1f ms; look-up p99 %.1f us, %.1f us in the best batch "
                   "of %d\n",
                   PROBLEMS, 1e-3 * opened, p99(times, LOOKUPS), least, BATCH);
-    static struct db_row near[16];
-    const struct db_question question = {
-        "conv_fwd", "n8c60h50w50k70r3s3u1v1pt1pb1pl1pr1d1e1g1", db_fixture_hash, NULL, false,
-        SIZE_MAX};
-    start = clock_us(CLOCK_THREAD_CPUTIME_ID);
-    int found = db_near(db, &question, near, 16);
-    print_message("%d rows of near problems found in %.1f ms\n", found,
-                  1e-3 * (clock_us(CLOCK_THREAD_CPUTIME_ID) - start));
-    assert_true(found > 0);
+    double near_ms = time_near(db);
+    print_message("near problems found in %.1f ms\n", near_ms);
     assert_true(least <= 20);
+    assert_true(near_ms <= 20);
     free(times);
     db_close(db);
 }

@@ -100,7 +100,8 @@ struct db_question {
 int db_answers(struct db *db, const struct db_question *question, struct db_row *out, int max);
 
 /* Good trials of convolutions like this one (nearness.h), nearest first, each configuration once: those that are current and of
-   this device, then those of older kernels and drivers and of like devices, down to other devices of the same type. Scans the problems of one class. */
+   this device, then those of older kernels and drivers and of like devices, down to other devices of the same type. Looks at problems of the same class, nearest size
+   first, at most some thousand: below 20 ms with 200,000 problems in the class. */
 int db_near(struct db *db, const struct db_question *question, struct db_row *out, int max);
 
 /* Good and bad trials of a problem on this device and driver; 0 if it cannot be told. */

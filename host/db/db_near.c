@@ -9,7 +9,10 @@
 enum {
     NEAREST = 64,    /* problems and places that are looked at */
     PER_PROBLEM = 2, /* configurations of each */
-    MAX_ENVS = 64
+    MAX_ENVS = 64,
+    /* Problems whose distance is computed, about a microsecond each. Where more than this are of nearly the same size (200,000
+       problems in one class), those that are left out are nearly as far away as what is found, or farther. */
+    MOST_PROBLEMS = 8192
 };
 
 /* Where a measurement may come from. A step from one rank to the next counts like so many doublings of size. */
@@ -29,15 +32,21 @@ struct candidate {
     char key[TESS_CONV_KEY_SIZE];
 };
 
+/* others false: what is current and of this device; true: all the rest. */
+struct shortlist {
+    bool others;
+    struct candidate list[NEAREST]; /* by cost */
+    int count;
+};
+
 struct near {
     const struct db_question *question;
     tess_conv_desc desc;
     char class_text[NEARNESS_CLASS_SIZE];
     struct env envs[MAX_ENVS];
     int env_count;
-    bool others; /* second round: not what is current and of this device, but all the rest */
-    struct candidate list[NEAREST];
-    int list_count;
+    bool known; /* the own one is among them */
+    struct shortlist own, rest;
     struct db_row *out;
     int max, count;
 };
@@ -57,6 +66,7 @@ static enum rank rank_of(const struct db *db, sqlite3_stmt *from) {
 
 static int read_envs(struct db *db, struct near *near) {
     near->env_count = 0;
+    near->known = false;
     sqlite3_stmt *rows = db_bind(db, DB_ENVS, "");
     if (!rows) return db_step(db, NULL);
     int code = SQLITE_DONE;
@@ -66,6 +76,7 @@ static int read_envs(struct db *db, struct near *near) {
         if (env->rank == NO_RANK) continue;
         env->id = sqlite3_column_int64(rows, 0);
         env->own = env->id == db->env;
+        near->known |= env->own;
         DB_COPY(env->device, text(rows, 2));
         DB_COPY(env->driver, text(rows, 5));
         near->env_count++;
@@ -73,23 +84,17 @@ static int read_envs(struct db *db, struct near *near) {
     return db_done(rows, code);
 }
 
-/* Whether the row that from is at belongs to this round. */
-static bool in_round(const struct near *near, const struct env *env, sqlite3_stmt *from) {
-    bool current = env->own && db_is_current(near->question, from);
-    return current != near->others && db_is_allowed(near->question, from);
+static void insert(struct shortlist *to, double cost, const struct env *env, const char *key) {
+    int at = to->count < NEAREST ? to->count++ : NEAREST - 1;
+    for (; at > 0 && to->list[at - 1].cost > cost; at--)
+        to->list[at] = to->list[at - 1];
+    to->list[at].cost = cost;
+    to->list[at].env = env;
+    DB_COPY(to->list[at].key, key);
 }
 
-static void insert(struct near *near, double cost, const struct env *env, const char *key) {
-    int at = near->list_count < NEAREST ? near->list_count++ : NEAREST - 1;
-    for (; at > 0 && near->list[at - 1].cost > cost; at--)
-        near->list[at] = near->list[at - 1];
-    near->list[at].cost = cost;
-    near->list[at].env = env;
-    DB_COPY(near->list[at].key, key);
-}
-
-static bool full(const struct near *near, double cost) {
-    return near->list_count == NEAREST && near->list[NEAREST - 1].cost <= cost;
+static bool full(const struct shortlist *list, double cost) {
+    return list->count == NEAREST && list->list[NEAREST - 1].cost <= cost;
 }
 
 /* A problem of the class, for every place where it may have been measured. */
@@ -97,35 +102,71 @@ static void consider(struct near *near, const char *key) {
     tess_conv_desc desc;
     if (tess_conv_desc_parse(key, NULL, &desc)) return;
     double distance = nearness_distance(&near->desc, &desc);
+    /* What was measured on this very problem is db_answers' to tell. */
+    bool same = distance == 0 && strcmp(key, near->question->problem) == 0;
     for (int i = 0; i < near->env_count; i++) {
         const struct env *env = &near->envs[i];
         double cost = distance + RANK_DISTANCE * env->rank;
-        if ((!near->others && !env->own) || full(near, cost)) continue;
-        /* What was measured on this very problem is db_answers' to tell. */
-        if (!near->others && distance == 0 && strcmp(key, near->question->problem) == 0) continue;
-        insert(near, cost, env, key);
+        if (env->own && !same && !full(&near->own, cost)) insert(&near->own, cost, env, key);
+        if (!full(&near->rest, cost)) insert(&near->rest, cost, env, key);
     }
 }
 
-/* Sizes differ by no more than the distance: so what lies outside a window of sizes is farther away than its width. */
-static int scan(struct db *db, struct near *near, double inner, double outer) {
+/* The problems of the class on one side of the size that was asked for, nearest first. */
+struct side {
+    sqlite3_stmt *rows;
+    int code;   /* SQLITE_ROW: rows is at a problem */
+    double gap; /* between its size and the one that was asked for */
+};
+
+static void advance(struct side *side, double size) {
+    side->code = sqlite3_step(side->rows);
+    side->gap =
+        side->code == SQLITE_ROW ? fabs(sqlite3_column_double(side->rows, 1) - size) : INFINITY;
+}
+
+/* Nothing that is so far away or farther belongs in a shortlist. */
+static bool complete(const struct near *near, double gap) {
+    return (!near->known || full(&near->own, gap)) && full(&near->rest, gap);
+}
+
+static void scan_sides(struct near *near, struct side side[2], double size) {
+    advance(&side[0], size);
+    advance(&side[1], size);
+    for (int i = 0; i < MOST_PROBLEMS; i++) {
+        struct side *next = &side[side[1].gap < side[0].gap];
+        if (next->code != SQLITE_ROW || complete(near, next->gap)) return;
+        consider(near, text(next->rows, 0));
+        advance(next, size);
+    }
+}
+
+/* Outward from the problem's own size. Sizes differ by no more than the distance: so once a shortlist is full, and all of it nearer
+   than the next size, nothing can come that belongs in it. */
+static int scan(struct db *db, struct near *near) {
     double size = nearness_size(&near->desc);
-    sqlite3_stmt *rows = db_bind(db, DB_CLASS, "ttdd", near->question->operation, near->class_text,
-                                 size - outer, size + outer);
-    if (!rows) return db_step(db, NULL);
-    int code = SQLITE_DONE;
-    while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
-        const char *key = text(rows, 0);
-        tess_conv_desc desc;
-        if (tess_conv_desc_parse(key, NULL, &desc) ||
-            (inner > 0 && fabs(nearness_size(&desc) - size) <= inner))
-            continue;
-        consider(near, key);
-    }
-    return db_done(rows, code);
+    const char *operation = near->question->operation;
+    struct side side[2] = {{0}};
+    side[0].rows = db_bind(db, DB_CLASS_DOWN, "ttd", operation, near->class_text, size);
+    if (!side[0].rows) return db_step(db, NULL);
+    side[1].rows = db_bind(db, DB_CLASS_UP, "ttd", operation, near->class_text, size);
+    if (!side[1].rows) return db_step(db, NULL);
+    scan_sides(near, side, size);
+    int codes[2];
+    for (int i = 0; i < 2; i++)
+        codes[i] = db_done(side[i].rows, side[i].code);
+    return codes[0] != SQLITE_OK ? codes[0] : codes[1];
 }
 
-static int emit(struct db *db, struct near *near, const struct candidate *candidate) {
+/* Whether the row that from is at belongs in this list. */
+static bool belongs(const struct near *near, const struct shortlist *list, const struct env *env,
+                    sqlite3_stmt *from) {
+    bool current = env->own && db_is_current(near->question, from);
+    return current != list->others && db_is_allowed(near->question, from);
+}
+
+static int emit(struct db *db, struct near *near, const struct shortlist *list,
+                const struct candidate *candidate) {
     const struct env *env = candidate->env;
     int64_t lookup = db_lookup(env->id, near->question->operation, candidate->key, "f32");
     sqlite3_stmt *rows = db_bind(db, DB_BEST, "i", lookup);
@@ -133,7 +174,7 @@ static int emit(struct db *db, struct near *near, const struct candidate *candid
     int code = SQLITE_DONE;
     for (int given = 0; given < PER_PROBLEM && near->count < near->max &&
                         (code = sqlite3_step(rows)) == SQLITE_ROW;) {
-        if (!in_round(near, env, rows) || db_has_config(near->out, near->count, text(rows, 2)))
+        if (!belongs(near, list, env, rows) || db_has_config(near->out, near->count, text(rows, 2)))
             continue;
         struct db_row *row = &near->out[near->count++];
         db_read_best(near->question, candidate->key, rows, row);
@@ -147,19 +188,16 @@ static int emit(struct db *db, struct near *near, const struct candidate *candid
 }
 
 static int near_body(struct db *db, void *user) {
-    static const double window[] = {0, 1, 4, 16};
     struct near *near = user;
-    near->count = 0;
+    struct shortlist *const lists[] = {&near->own, &near->rest};
+    near->count = near->own.count = near->rest.count = 0;
+    near->rest.others = true;
     int code = db_find_env(db);
     if (code == SQLITE_OK) code = read_envs(db, near);
-    for (int round = 0; round < 2; round++) {
-        near->others = round == 1;
-        near->list_count = 0;
-        for (int i = 0; i < 3 && code == SQLITE_OK && !full(near, window[i]); i++)
-            code = scan(db, near, window[i], window[i + 1]);
-        for (int i = 0; i < near->list_count && code == SQLITE_OK; i++)
-            code = emit(db, near, &near->list[i]);
-    }
+    if (code == SQLITE_OK && near->env_count) code = scan(db, near);
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < lists[i]->count && code == SQLITE_OK; j++)
+            code = emit(db, near, lists[i], &lists[i]->list[j]);
     return code;
 }
 
