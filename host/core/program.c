@@ -186,13 +186,15 @@ tess_status program_source_hash(tess_context *ctx, const char *file, char hex[65
 static tess_status check_fits(tess_context *ctx, const struct program *program, const char *name,
                               cl_kernel kernel) {
     cl_device_id device = ctx->device.device;
-    size_t group[3] = {0}, most = 0;
+    size_t group[3] = {0}, most = 0, multiple = 0;
     cl_ulong local = 0;
     clGetKernelWorkGroupInfo(kernel, device, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof group, group,
                              NULL);
     clGetKernelWorkGroupInfo(kernel, device, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
-    /* rusticl answers with the size that was asked for. */
-    if (!most || most > ctx->device.max_work_group) most = ctx->device.max_work_group;
+    clGetKernelWorkGroupInfo(kernel, device, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE,
+                             sizeof multiple, &multiple, NULL);
+    /* rusticl of Mesa 22.3 says one sub-group of every kernel, and runs more. */
+    if (most <= multiple || most > ctx->device.max_work_group) most = ctx->device.max_work_group;
     if (group[0] * group[1] * group[2] > most)
         return context_fail(ctx, TESS_UNSUPPORTED,
                             "%s: kernel %s has work-groups of %zu, the device can run %zu of its "
