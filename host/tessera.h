@@ -496,6 +496,65 @@ TESS_API tess_status tess_dropout(tess_eltwise *op, float rate, uint64_t seed, u
    y must not be x. */
 TESS_API tess_status tess_layout_convert(tess_eltwise *op, const tess_tensor *x, tess_tensor *y);
 
+/* ---------------------------------------------------------------- normalisation */
+
+/* Batch normalisation (Ioffe and Szegedy 2015), NHWC, fp32, with an optional residual and an activation:
+     y = act((x - mean[c]) invstd[c] scale[c] + bias[c] + residual),   invstd = 1 / sqrt(var + eps)
+   mean and var: in training those of the batch over N H W (var biased: divided by N H W), in inference the running ones.
+   At most 2^22 channels. */
+typedef struct tess_batch_norm_desc {
+    int n, c, h, w;
+    float eps; /* 0: 1e-5 */
+    float
+        momentum; /* running = (1 - momentum) running + momentum batch, as PyTorch writes it (ONNX has
+                       1 - momentum); 0: 0.1 */
+    bool residual; /* args.residual, of x's shape, is given */
+    tess_act act;
+} tess_batch_norm_desc;
+
+typedef struct tess_batch_norm tess_batch_norm;
+
+TESS_API tess_status tess_batch_norm_create(tess_context *ctx, const tess_batch_norm_desc *desc,
+                                            tess_batch_norm **out);
+TESS_API void tess_batch_norm_destroy(tess_batch_norm *op);
+
+/* Bytes of scratch memory that each of the three calls needs; contents are lost. */
+TESS_API size_t tess_batch_norm_workspace(const tess_batch_norm *op);
+
+/* Whether tess_batch_norm_backward reads y: not without an activation, and not for ReLU, leaky and clipped ReLU without a residual,
+   where it makes y from x again. */
+TESS_API bool tess_batch_norm_backward_reads_y(const tess_batch_norm *op);
+
+/* Vectors have C values. scale, bias: NULL means ones and zeros. y may be residual, and x where the caller needs x no more.
+   Training writes saved_mean and saved_invstd, for backward, and moves running_mean and running_var (by the batch's unbiased variance,
+   divided by N H W - 1), which may both be NULL; N H W must be above 1. It reads x twice and writes y once.
+   Inference reads running_mean and running_var; x read once, y written once. A residual is one read more.
+   The same input gives the same bits on every run. */
+typedef struct tess_batch_norm_args {
+    const tess_tensor *x, *scale, *bias, *residual;
+    tess_tensor *y;
+    tess_tensor *running_mean, *running_var;
+    tess_tensor *saved_mean, *saved_invstd; /* training */
+    tess_tensor *workspace;
+} tess_batch_norm_args;
+TESS_API tess_status tess_batch_norm_forward_training(tess_batch_norm *op,
+                                                      const tess_batch_norm_args *args);
+TESS_API tess_status tess_batch_norm_forward_inference(tess_batch_norm *op,
+                                                       const tess_batch_norm_args *args);
+
+/* Gradients of tess_batch_norm_forward_training. scale and bias are those of forward; y where tess_batch_norm_backward_reads_y
+   says so. dx may be dy. dscale, dbias: NULL: not wanted. dresidual = dy act'(.), NULL: not wanted (without an activation it is dy
+   itself); may be dy, but not dx.
+   Reads x and dy twice, y, if it is needed, twice, or once with dresidual, and writes dx once, dresidual once. */
+typedef struct tess_batch_norm_grad_args {
+    const tess_tensor *x, *y, *dy, *scale, *bias;
+    const tess_tensor *saved_mean, *saved_invstd;
+    tess_tensor *dx, *dresidual, *dscale, *dbias;
+    tess_tensor *workspace;
+} tess_batch_norm_grad_args;
+TESS_API tess_status tess_batch_norm_backward(tess_batch_norm *op,
+                                              const tess_batch_norm_grad_args *args);
+
 /* ---------------------------------------------------------------- softmax and cross-entropy */
 
 typedef struct tess_softmax tess_softmax;

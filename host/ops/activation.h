@@ -6,6 +6,9 @@
 
 #define ACTIVATION_COUNT (TESS_ACT_HARD_SIGMOID + 1)
 
+/* What kernels call it: "leaky_relu". kind is valid. */
+const char *activation_name(tess_activation kind);
+
 /* act.alpha, or, where that is 0, the activation's default: 0.01 for leaky ReLU, 1 for ELU, 6 for clipped ReLU. */
 static inline float activation_alpha(tess_act act) {
     if (act.alpha != 0.0f) return act.alpha;

@@ -7,9 +7,6 @@
 #include "ops/launch.h"
 
 static tess_status make_activations(tess_eltwise *op, struct program *program) {
-    static const char *const names[ACTIVATION_COUNT] = {"none",         "relu",    "leaky_relu",
-                                                        "elu",          "sigmoid", "tanh",
-                                                        "clipped_relu", "selu",    "hard_sigmoid"};
     static const struct {
         const char *prefix, *pass;
     } forms[] = {{"", "fwd"}, {"", "bwd"}, {"add_", "fwd"}, {"bias_", "fwd"}};
@@ -18,7 +15,8 @@ static tess_status make_activations(tess_eltwise *op, struct program *program) {
     for (int kind = 0; kind < ACTIVATION_COUNT; kind++)
         for (int i = 0; i < 4; i++) {
             char name[48];
-            snprintf(name, sizeof name, "%s%s_%s", forms[i].prefix, names[kind], forms[i].pass);
+            snprintf(name, sizeof name, "%s%s_%s", forms[i].prefix,
+                     activation_name((tess_activation)kind), forms[i].pass);
             tess_status status = program_kernel(op->ctx, program, name, &kernels[i][kind]);
             if (status) return status;
         }
