@@ -79,6 +79,7 @@ struct sampler {
     tess_context *ctx;
     double (*clock)(void);
     bool profiles;
+    double pause; /* seconds before a sample */
 };
 
 /* Seconds that runs runs take, the final wait included; device: the same by the device's clock, or 0. */
@@ -109,7 +110,7 @@ static tess_status calibrate(const struct sampler *sampler, struct timed *work, 
 }
 
 static tess_status settle(const struct sampler *sampler, const struct timed *work) {
-    const struct timespec pause = {.tv_nsec = 1000000};
+    const struct timespec pause = {.tv_nsec = (long)(sampler->pause * 1e9)};
     nanosleep(&pause, NULL);
     if (work->runs_per_sample == 1) return TESS_OK;
     double seconds, device;
@@ -131,7 +132,8 @@ tess_status timing_interleaved(tess_context *ctx, struct timed *work, int count,
     int samples = options->samples ? options->samples : 15;
     double wanted = options->sample_seconds > 0 ? options->sample_seconds : 0.01;
     struct sampler sampler = {ctx, options->clock ? options->clock : timing_now,
-                              queue_profiles(ctx)};
+                              queue_profiles(ctx),
+                              options->pause_seconds > 0 ? options->pause_seconds : 0.001};
     double *seconds = calloc((size_t)(2 * samples * count), sizeof *seconds);
     if (!seconds)
         return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "timing: no memory for samples");

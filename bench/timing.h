@@ -21,6 +21,7 @@ struct timed {
 struct timing_options {
     int samples;           /* of each piece; 0: 15 */
     double sample_seconds; /* a sample is as many runs as take this long; 0: 0.01 */
+    double pause_seconds;  /* between two pieces, below 1; 0: 0.001 */
     double (*clock)(void); /* seconds; NULL: timing_now. For tests */
 };
 
@@ -37,7 +38,7 @@ double timing_ratio(const double *a, const double *b, int count, double *mad);
 /* Seconds of a clock that only moves forward. */
 double timing_now(void);
 
-/* Warms up, finds how many runs make a sample, then takes the samples in turn; between two pieces lies a pause of a millisecond, in
+/* Warms up, finds how many runs make a sample, then takes the samples in turn; between two pieces lies a pause, in
    which the threads of the piece before go to sleep, and for short runs one run that is not counted. Each sample ends with
    tess_context_finish. options may be NULL. */
 tess_status timing_interleaved(tess_context *ctx, struct timed *work, int count,
