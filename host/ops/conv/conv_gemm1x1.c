@@ -149,7 +149,7 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
    lie between two multiply-adds on the same sum. */
 static double body_cycles(const tess_device_info *device, int scalars, int vectors) {
     int parts = register_parts(device);
-    double cycles = 0.5 * scalars * vectors * parts + 0.25 * scalars + 0.125 * vectors * parts;
+    double cycles = 0.5 * scalars * vectors * parts + 0.3 * scalars + 0.125 * vectors * parts;
     return cycles < 4 ? 4 : cycles;
 }
 
@@ -160,17 +160,22 @@ static double predict_rows(const struct conv_problem *p, const tess_device_info 
     int parts = register_parts(device), source = source_channels(p);
     int part_blocks = ceil_div(blocks(p, config), v[PARTS]);
     int rows = at_most(share.span, pixels(p));
-    /* Sums come from the destination and go there once for every further pass over its channels; the last time, they leave the
-       caches, or their lines come in first. */
+    /* A block of weights that does not stay in the first-level cache slows the loop down. */
+    double body = body_cycles(device, v[MR], v[KV]);
+    if (4 * at_most(source, v[CB]) * LANES * v[KV] > 32 * 1024) body *= 1.12;
+    /* Sums come from the destination and go there once for every further pass over its channels. The last time, they pass by
+       the caches, which pays where they would not stay there beside everything else. */
     double dest_bytes =
         4.0 * (double)(p->pass == TESS_CONV_FWD ? conv_problem_y(p) : conv_problem_x(p));
-    double last = (dest_bytes > 4e6) == (v[STREAM] == 1) ? 3 : 4;
-    double sums = v[MR] * v[KV] * parts * (2.0 * (ceil_div(source, v[CB]) - 1) + last);
+    bool stays = dest_bytes < (double)device->global_cache / 6;
+    double last = stays == (v[STREAM] == 0) ? 3 : 7;
+    double sums = v[MR] * v[KV] * parts * (15.0 * (ceil_div(source, v[CB]) - 1) + last);
     /* Weights that do not stay in the second-level cache come from further away for each group. */
     double block_bytes = 4.0 * source * LANES * v[KV];
     double reload = block_bytes * part_blocks > 1e6 ? block_bytes / 40 / share.tiles : 0;
-    double tile =
-        source * body_cycles(device, v[MR], v[KV]) + sums + reload + 60 + 300.0 / share.tiles;
+    /* Rows do for all blocks of a part together. */
+    double fetch = 4.0 * source * v[MR] / 40 / part_blocks;
+    double tile = source * body + sums + reload + fetch + 60 + 300.0 / share.tiles;
     /* Rows that do not stay there do so for each block. */
     if (part_blocks > 1 && 4.0 * share.tiles * v[MR] * at_most(source, v[CB]) > 6e5) tile *= 1.08;
     return spread(tile * ceil_div(rows, v[MR]) * part_blocks + 200,
