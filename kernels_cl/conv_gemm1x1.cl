@@ -32,7 +32,10 @@
    PASS       forward, backward-data or backward-weights          -                0, 1, 2
    MR         pixels of a tile (PASS 0, 1)                        pixels           1 .. 16
    KV         vectors of destination channels                     16 channels      1 .. 4
-   CT         input channels of a tile (PASS 2)                   channels         1, 2, 3, 4, 6, 8, 12, 16          */
+   CT         input channels of a tile (PASS 2)                   channels         1, 2, 3, 4, 6, 8, 12, 16
+   COPY       2: x and dy to panels; 1: dy, x is read where it
+              lies, without stride and in whole tiles; 0: none,
+              K = 16 KV too (PASS 2)                              -                0, 1, 2           */
 
 #include "common.clh"
 #include "lanes.clh"
@@ -49,6 +52,12 @@
 #endif
 #ifndef CT
 #define CT 1
+#endif
+#ifndef COPY
+#define COPY 2
+#endif
+#if COPY < 0 || COPY > 2
+#error "conv_gemm1x1: COPY out of range"
 #endif
 #if MR < 1 || MR > 16 || KV < 1 || KV > 4 || CT < 1 || CT > 16
 #error "conv_gemm1x1: tile out of range"

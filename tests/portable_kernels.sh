@@ -49,7 +49,9 @@ sets() {
         ;;
     conv_gemm1x1.cl)
         echo "-DMR=9 -DKV=3"
-        echo "-DCT=14 -DKV=2"
+        echo "-DPASS=2 -DCT=4 -DKV=4 -DCOPY=2"
+        echo "-DPASS=2 -DCT=12 -DKV=2 -DCOPY=1"
+        echo "-DPASS=2 -DCT=8 -DKV=2 -DCOPY=0"
         ;;
     conv_generic.cl) echo "-DMIRROR=1" ;;
     conv_igemm.cl)

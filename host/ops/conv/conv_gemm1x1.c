@@ -18,6 +18,8 @@ static const struct conv_param params[PARAM_COUNT] = {
     /* Whether results bypass the caches. */
     [STREAM] = {"stream", IN_ROWS, 2, {0, 1}},
     [CT] = {"ct", IN_WEIGHTS, 6, {1, 3, 4, 6, 8, 12}},
+    /* Operands that are copied to panels: both, dy, none. */
+    [COPY] = {"copy", IN_WEIGHTS, 3, {2, 1, 0}},
     /* Chunks of the pixels, pixels of a band; at most this many channels of a part. */
     [CHUNKS] = {"chunks", IN_WEIGHTS, 4, {1, 2, 4, 8}},
     [BAND] = {"band", IN_WEIGHTS, 3, {64, 128, 256}},
@@ -125,6 +127,7 @@ static const struct conv_constraint constraints[] = {
     {1u << KV, block_fits},
     {1u << MR | 1u << KV, row_tile_fits},
     {1u << KV | 1u << CT, gemm1x1_weight_tile_fits},
+    {1u << KV | 1u << CT | 1u << COPY, gemm1x1_copy_fits},
     {1u << CB, cb_fits},
     {1u << MR | 1u << KV | 1u << TILES | 1u << PARTS, parts_fit},
     {1u << CHUNKS, gemm1x1_chunks_fit},
@@ -213,8 +216,13 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
     gemm->config = *config;
     const int *v = config->value;
     char options[80];
-    snprintf(options, sizeof options, "-DPASS=%d -DKV=%d -D%s=%d", (int)p->pass, v[KV],
-             is_rows(p) ? "MR" : "CT", v[is_rows(p) ? MR : CT]);
+    int length = snprintf(options, sizeof options, "-DPASS=%d -DKV=%d", (int)p->pass, v[KV]);
+    char *tile = options + length;
+    size_t left = sizeof options - (size_t)length;
+    if (is_rows(p))
+        snprintf(tile, left, " -DMR=%d", v[MR]);
+    else
+        snprintf(tile, left, " -DCT=%d -DCOPY=%d", v[CT], v[COPY]);
     struct program *program;
     tess_status status = program_get(ctx, conv_gemm1x1.kernel_file, options, printed, &program);
     if (!status) status = program_kernel(ctx, program, mains[p->pass], &gemm->main);

@@ -7,7 +7,7 @@
 #include "ops/conv/conv_tile.h"
 
 /* Indices of parameters. */
-enum { MR, KV, CB, TILES, PARTS, STREAM, CT, CHUNKS, BAND, CPART, KPART, PARAM_COUNT };
+enum { MR, KV, CB, TILES, PARTS, STREAM, CT, COPY, CHUNKS, BAND, CPART, KPART, PARAM_COUNT };
 enum { LANES = 16 }; /* of a float16 */
 
 struct gemm {
@@ -54,6 +54,8 @@ size_t gemm1x1_workspace(const struct conv_problem *p, const struct conv_config 
 /* Constraints. */
 bool gemm1x1_weight_tile_fits(const struct conv_problem *p, const tess_device_info *device,
                               const struct conv_config *config);
+bool gemm1x1_copy_fits(const struct conv_problem *p, const tess_device_info *device,
+                       const struct conv_config *config);
 bool gemm1x1_chunks_fit(const struct conv_problem *p, const tess_device_info *device,
                         const struct conv_config *config);
 bool gemm1x1_band_fits(const struct conv_problem *p, const tess_device_info *device,

@@ -27,12 +27,14 @@ static int k_part(const struct conv_problem *p, const struct conv_config *config
     return part_size(p->kg, config->value[KPART], config->value[KV] * LANES);
 }
 
-/* The panels of a band, each a vector longer. */
+/* The panels of a band, each a vector longer; no panels take some space, too: a kernel's local memory is not empty. */
 size_t gemm1x1_local_bytes(const struct conv_problem *p, const struct conv_config *config) {
     if (is_rows(p)) return 0;
     int band = band_pixels(p, config), c = c_part(p, config), k = k_part(p, config);
-    int panels = c / x_block(config) + k / (config->value[KV] * LANES);
-    return sizeof(float) * ((size_t)band * (size_t)(c + k) + (size_t)panels * LANES);
+    int copied = config->value[COPY], block = config->value[KV] * LANES, floats = LANES;
+    if (copied > 0) floats += band * k + k / block * LANES;
+    if (copied == 2) floats += band * c + c / x_block(config) * LANES;
+    return sizeof(float) * (size_t)floats;
 }
 
 /* The chunks' sums. One chunk writes to dw. */
@@ -60,6 +62,15 @@ bool gemm1x1_weight_tile_fits(const struct conv_problem *p, const tess_device_in
                               const struct conv_config *config) {
     const int *v = config->value;
     return is_rows(p) || tile_fits(p, device, v[CT] * v[KV], v[KV]);
+}
+/* What few tiles read need not be copied. Reading in place does not stop at an end. */
+bool gemm1x1_copy_fits(const struct conv_problem *p, const tess_device_info *device,
+                       const struct conv_config *config) {
+    (void)device;
+    const int *v = config->value, block = v[KV] * LANES;
+    if (is_rows(p) || v[COPY] == 2) return true;
+    if (p->d.stride_h > 1 || p->d.stride_w > 1 || p->cg % v[CT] != 0) return false;
+    return v[COPY] == 1 ? p->kg <= 2 * block : (p->kg == block && p->d.groups == 1);
 }
 /* Each chunk costs memory for its sums and time to add them. */
 bool gemm1x1_chunks_fit(const struct conv_problem *p, const tess_device_info *device,
@@ -91,13 +102,20 @@ bool gemm1x1_k_part_fits(const struct conv_problem *p, const tess_device_info *d
     return is_rows(p) || part == conv_gemm1x1.params[KPART].values[0] || part / 2 < p->kg;
 }
 
-/* Cycles of the innermost loop's body: two fused multiply-adds a cycle, which loads slow down a little, and lines of x, which
-   come from the second-level cache; at least four cycles lie between two multiply-adds on the same sum. */
-static double body_cycles(const tess_device_info *device, const struct conv_config *config) {
+/* Cycles that a line of x costs a tile: it comes from the second-level cache for every tile, or for every panel. Rows that are
+   a large power of two apart fall into few sets of that cache, too. */
+static double line_cycles(const struct conv_problem *p, const struct conv_config *config) {
+    if (config->value[COPY] < 2) return p->d.c > 256 ? 1.5 : 0.8;
+    return x_block(config) > LANES ? 1 : 0.5;
+}
+
+/* Cycles of the innermost loop's body: two fused multiply-adds a cycle, which loads slow down a little; at least four cycles
+   lie between two multiply-adds on the same sum. */
+static double body_cycles(const struct conv_problem *p, const tess_device_info *device,
+                          const struct conv_config *config) {
     int scalars = config->value[CT], vectors = config->value[KV] * register_parts(device);
-    double lines = x_block(config) > LANES ? 1 : 0.5;
-    double cycles = 0.5 * scalars * vectors + 0.2 * scalars + 0.08 * vectors + lines;
-    return cycles < 4 ? 4 : cycles;
+    double cycles = 0.5 * scalars * vectors + 0.2 * scalars + 0.08 * vectors;
+    return (cycles < 4 ? 4 : cycles) + line_cycles(p, config);
 }
 
 double gemm1x1_predict_weights(const struct conv_problem *p, const tess_device_info *device,
@@ -107,20 +125,25 @@ double gemm1x1_predict_weights(const struct conv_problem *p, const tess_device_i
     int size = chunk_pixels(p, config), band = band_pixels(p, config);
     double tiles =
         (double)ceil_div(c_size < p->cg ? c_size : p->cg, v[CT]) * ceil_div(k_size, LANES * v[KV]);
-    double copy = 5.0 / LANES * (c_size + k_size) * size;
-    double sum = past_caches(p, config) ? 2 : 4;
-    double tile = size * body_cycles(device, config) +
-                  ceil_div(size, band) * (sum * v[CT] * v[KV] * parts + 40);
+    int copied = (v[COPY] == 2 ? c_size : 0) + (v[COPY] > 0 ? k_size : 0);
+    /* What is not copied is asked for ahead. */
+    double copy = (3.0 * copied + 2.0 * (c_size + k_size)) / LANES * size;
+    bool streams = past_caches(p, config);
+    double tile = size * body_cycles(p, device, config) +
+                  ceil_div(size, band) * ((streams ? 2.0 : 4.0) * v[CT] * v[KV] * parts + 40);
     /* Two panels that do not fit the first-level cache; all panels and the sums that do not fit the second. */
     if (4.0 * band * (x_block(config) + LANES * v[KV]) > 42e3) tile *= 1.08;
-    if ((double)gemm1x1_local_bytes(p, config) + 4.0 * c_size * k_size > 2e6) tile *= 1.05;
+    double sum_bytes = streams ? 0 : 4.0 * c_size * k_size;
+    if ((double)gemm1x1_local_bytes(p, config) + sum_bytes > 2e6) tile *= 1.05;
     double items =
         (double)chunks(p, config) * p->d.groups * ceil_div(p->cg, c_size) * ceil_div(p->kg, k_size);
     /* Sums are written once and read once, at about 8 bytes a cycle. */
     double reduce =
         chunks(p, config) > 1 ? (double)chunks(p, config) * (double)conv_problem_w(p) : 0;
-    return spread(tiles * tile + copy, items, device) +
-           reduce / (device->compute_units ? device->compute_units : 1);
+    double units = device->compute_units ? device->compute_units : 1;
+    /* Work-items are not equally fast; the last ones wait for the slowest. */
+    double wait = 1 + 0.04 * units / items;
+    return spread((tiles * tile + copy) * wait, items, device) + reduce / units;
 }
 
 tess_status gemm1x1_enqueue_weights(const struct gemm *gemm, const tess_conv_args *args) {
