@@ -59,13 +59,15 @@ tess_status onnx_count(const int64_t *dims, int rank, const char *path, const ch
                              i, (long long)dims[i]);
         empty = empty || dims[i] == 0;
     }
-    for (int i = 0; i < rank && !empty; i++) {
-        if (product > ONNX_MAX_ELEMENTS / dims[i])
+    /* Also where it is empty, so that no product of some dimensions overflows elsewhere. */
+    for (int i = 0; i < rank; i++) {
+        int64_t size = dims[i] ? dims[i] : 1;
+        if (product > ONNX_MAX_ELEMENTS / size)
             return error_set(error, TESS_UNSUPPORTED,
                              "%s: %s: more than the %d elements that a tensor may have here; use a "
                              "smaller batch or input",
                              path, what, ONNX_MAX_ELEMENTS);
-        product *= dims[i];
+        product *= size;
     }
     *count = empty ? 0 : product;
     return TESS_OK;

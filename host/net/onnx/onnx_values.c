@@ -146,13 +146,20 @@ static tess_status make_values(struct onnx_reading *in, const struct definition 
 
 /* ---------------------------------------------------------------- inputs and outputs */
 
+#define MAX_INPUTS 1024 /* of those that the caller must give */
+
 static tess_status list_inputs(const struct onnx_reading *in) {
     struct onnx_model *model = in->model;
     model->inputs = calloc(in->graph->n_input + 1, sizeof *model->inputs);
     if (!model->inputs) return onnx_no_memory(in);
     for (size_t i = 0; i < in->graph->n_input; i++) {
         int value = onnx_model_find(model, onnx_text(in->graph->input[i]->name));
-        if (model->values[value].tensor < 0) model->inputs[model->input_count++] = value;
+        if (model->values[value].tensor >= 0) continue;
+        if (model->input_count == MAX_INPUTS)
+            return error_set(in->source.error, TESS_UNSUPPORTED,
+                             "%s: has over %d inputs that are no weights; use a smaller model",
+                             model->path, MAX_INPUTS);
+        model->inputs[model->input_count++] = value;
     }
     return TESS_OK;
 }
