@@ -130,6 +130,7 @@ static void test_integer_arithmetic(void **state) {
     for (int i = 0; i < 6; i++)
         onnx_build_node(&build, ops[i], "a,b", ops[i]);
     onnx_build_node(&build, "Neg", "a", "Neg");
+    onnx_build_node(&build, "Gather", "a,starts", "Gather");
     onnx_build_node(&build, "Slice", "a,starts,ends,axis,steps", "Slice");
     onnx_build_node(&build, "Expand", "a,rows", "Expand");
     onnx_build_node(&build, "Transpose", "Expand", "Transpose");
@@ -159,6 +160,7 @@ static void test_integer_arithmetic(void **state) {
         {"ReduceProd", "-441"},
         {"Size", "6"},
         {"Where", "2,-7,2"},
+        {"Gather", "9"},
         {"Cast", "0,1,0"},
         {"Concat", "7,-7,9,2,7,-7,9"},
     };
