@@ -1,6 +1,6 @@
 /* `tessera tune`, run as a user would: wrong usage, a rapid tune that the planner then answers from, interruption and resumption. */
+#include "support/folder.h"
 #include "support/program.h"
-#include "support/scratch.h"
 
 #include <jansson.h>
 #include <signal.h>
@@ -105,17 +105,17 @@ static void check_plan(const char *config) {
 }
 
 static void test_tune_then_plan(void **state) {
-    char folder[SCRATCH_PATH], json[SCRATCH_PATH];
+    char folder[FOLDER_PATH_SIZE], json[FOLDER_PATH_SIZE];
     (void)state;
-    scratch_create(folder);
-    scratch_join(json, folder, "log.json");
+    folder_create(folder);
+    folder_path(folder, "log.json", json);
     setenv("XDG_DATA_HOME", folder, 1);
     struct program_result result = RUN("tune", "--problem", key, "--pass", "fwd", "--mode", "rapid",
                                        "--budget", "5", "--json", json);
     assert_non_null(strstr(result.out, "configuration"));
     end_done(&result);
     json_t *line = NULL;
-    char *text = scratch_read(folder, "log.json", NULL);
+    char *text = folder_read(folder, "log.json", NULL);
     int trials = count_events(text, "trial", NULL);
     assert_true(trials >= 1);
     assert_int_equal(count_events(text, "layer", &line), 1);
@@ -136,14 +136,14 @@ static void test_tune_then_plan(void **state) {
     assert_true(json_integer_value(json_object_get(line, "evaluations")) < trials + 6);
     json_decref(line);
     end_done(&result);
-    scratch_remove(folder);
+    folder_remove(folder);
 }
 
 /* A fully connected layer: both backends measured, the faster one taken by the next plan, parameters of CLBlast found and taken up. */
 static void test_fully_connected(void **state) {
-    char folder[SCRATCH_PATH];
+    char folder[FOLDER_PATH_SIZE];
     (void)state;
-    scratch_create(folder);
+    folder_create(folder);
     setenv("XDG_DATA_HOME", folder, 1);
     struct program_result result =
         RUN("tune", "--fc", "n1c24k8", "--pass", "fwd", "--clblast", "0.1");
@@ -162,20 +162,20 @@ static void test_fully_connected(void **state) {
     assert_string_equal(info.backend, conv ? "conv" : "clblast");
     tess_fc_destroy(fc);
     tess_context_destroy(ctx);
-    scratch_remove(folder);
+    folder_remove(folder);
 }
 
 /* Every trial of a session, as the replay of searches reads it. */
 static void test_record(void **state) {
-    char folder[SCRATCH_PATH], path[SCRATCH_PATH], name[400];
+    char folder[FOLDER_PATH_SIZE], path[FOLDER_PATH_SIZE], name[400];
     (void)state;
-    scratch_create(folder);
+    folder_create(folder);
     setenv("XDG_DATA_HOME", folder, 1);
     struct program_result result = RUN("tune", "--problem", key, "--pass", "fwd", "--mode", "rapid",
                                        "--budget", "1", "--record", folder);
     end_done(&result);
     snprintf(name, sizeof name, "fwd_%s.jsonl.gz", key);
-    scratch_join(path, folder, name);
+    folder_path(folder, name, path);
     struct trial_log *log = NULL;
     tess_error error = {0};
     if (trial_log_read(path, &error, &log)) fail_msg("%s", error.text);
@@ -186,17 +186,17 @@ static void test_record(void **state) {
         any |= strcmp(log->trials[i].status, "ok") == 0 && log->trials[i].seconds > 0;
     assert_true(any);
     trial_log_destroy(log);
-    scratch_remove(folder);
+    folder_remove(folder);
 }
 
 /* A folder that cannot be written is found before anything is tuned: one line, no trial. */
 static void test_record_nowhere(void **state) {
-    char folder[SCRATCH_PATH], file[SCRATCH_PATH], json[SCRATCH_PATH];
+    char folder[FOLDER_PATH_SIZE], file[FOLDER_PATH_SIZE], json[FOLDER_PATH_SIZE];
     (void)state;
-    scratch_create(folder);
-    scratch_write_text(folder, "file", "");
-    scratch_join(file, folder, "file");
-    scratch_join(json, folder, "log.json");
+    folder_create(folder);
+    folder_write_text(folder, "file", "");
+    folder_path(folder, "file", file);
+    folder_path(folder, "log.json", json);
     setenv("XDG_DATA_HOME", folder, 1);
     const char *const nowhere[] = {"/nonexistent/folder", file};
     for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++)
@@ -204,24 +204,24 @@ static void test_record_nowhere(void **state) {
                            "0.1", "--json", json, "--record", nowhere[i]),
                        1, nowhere[i]);
     /* Not even the report was begun; and a folder that is good is left as it was. */
-    assert_int_equal(scratch_count(folder, "", NULL), 1);
+    assert_int_equal(folder_count(folder), 1);
     tess_error error = {0};
     assert_int_equal(trial_log_try_folder(folder, &error), TESS_OK);
-    assert_int_equal(scratch_count(folder, "", NULL), 1);
-    scratch_remove(folder);
+    assert_int_equal(folder_count(folder), 1);
+    folder_remove(folder);
 }
 
 /* A signal at any moment: one line that says so, a database that is whole, and the same command goes on. */
 static void test_interrupt_and_resume(void **state) {
     static const int signals[] = {SIGINT, SIGTERM, SIGINT, SIGINT};
     static const int after_ms[] = {150, 700, 1500, 4000};
-    char folder[SCRATCH_PATH], db[SCRATCH_PATH];
+    char folder[FOLDER_PATH_SIZE], db[FOLDER_PATH_SIZE];
     const char *const args[] = {"tune", "--problem", key, "--mode", "patient", "--budget",
                                 "600",  "--db",      db,  "--json", "-",       NULL};
     int resumed = 0;
     (void)state;
-    scratch_create(folder);
-    scratch_join(db, folder, "t.db");
+    folder_create(folder);
+    folder_path(folder, "t.db", db);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         struct program_result result = program_run_signal(args, signals[i], after_ms[i]);
         /* Before it blocks them, a signal ends it at once. */
@@ -242,7 +242,7 @@ static void test_interrupt_and_resume(void **state) {
     if (resumed > 0) assert_true(json_integer_value(json_object_get(line, "resumed")) > 0);
     json_decref(line);
     end_done(&result);
-    scratch_remove(folder);
+    folder_remove(folder);
 }
 
 int main(void) {

@@ -12,7 +12,7 @@ static void write_kernels(const char *folder) {
         const char *end = strrchr(e->name, '.');
         bool broken = strncmp(e->name, "conv_", 5) == 0 && end && strcmp(end, ".cl") == 0 &&
                       strcmp(e->name, "conv_generic.cl") != 0;
-        scratch_write_text(folder, e->name, broken ? "#error no such luck\n" : e->text);
+        folder_write_text(folder, e->name, broken ? "#error no such luck\n" : e->text);
     }
 }
 

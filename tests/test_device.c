@@ -2,8 +2,8 @@
 #include "core/context.h"
 #include "core/device.h"
 #include "support/check.h"
+#include "support/folder.h"
 #include "support/process.h"
-#include "support/scratch.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -160,12 +160,12 @@ static void test_refused_devices(void **state) {
 static void test_no_platform(void **state) {
     (void)state;
     if (strcmp(test_device().platform_name, "Oclgrind") == 0) skip(); /* it has no loader */
-    char folder[SCRATCH_PATH], variable[SCRATCH_PATH + 32];
-    scratch_create(folder);
+    char folder[FOLDER_PATH_SIZE], variable[FOLDER_PATH_SIZE + 32];
+    folder_create(folder);
     snprintf(variable, sizeof variable, "OCL_ICD_VENDORS=%s", folder);
     const char *const arguments[] = {"expect-no-device", NULL};
     assert_int_equal(process_wait(process_start(arguments, variable)), 0);
-    scratch_remove(folder);
+    folder_remove(folder);
 }
 
 static int expect_no_device(void) {
@@ -338,16 +338,16 @@ static void expect_cache(const char *option, const char *want) {
 
 static void test_cache_folder(void **state) {
     (void)state;
-    char folder[SCRATCH_PATH], path[SCRATCH_PATH], want[SCRATCH_PATH];
-    scratch_create(folder);
-    scratch_join(path, folder, "a/b//c");
+    char folder[FOLDER_PATH_SIZE], path[FOLDER_PATH_SIZE], want[FOLDER_PATH_SIZE];
+    folder_create(folder);
+    folder_path(folder, "a/b//c", path);
     expect_cache(path, path);
     expect_cache(path, path); /* it exists already */
     expect_cache("", NULL);
-    scratch_write_text(folder, "file", "x");
-    scratch_join(path, folder, "file");
+    folder_write_text(folder, "file", "x");
+    folder_path(folder, "file", path);
     expect_cache(path, NULL);
-    scratch_join(path, folder, "file/below");
+    folder_path(folder, "file/below", path);
     expect_cache(path, NULL);
     expect_cache("/proc/nowhere/tessera", NULL);
 
@@ -355,11 +355,11 @@ static void test_cache_folder(void **state) {
     char *old_home = home ? strdup(home) : NULL, *old_xdg = xdg ? strdup(xdg) : NULL;
     setenv("HOME", folder, 1);
     setenv("XDG_CACHE_HOME", "relative/is/ignored", 1);
-    scratch_join(want, folder, ".cache/tessera");
+    folder_path(folder, ".cache/tessera", want);
     expect_cache(NULL, want);
-    scratch_join(path, folder, "xdg");
+    folder_path(folder, "xdg", path);
     setenv("XDG_CACHE_HOME", path, 1);
-    scratch_join(want, folder, "xdg/tessera");
+    folder_path(folder, "xdg/tessera", want);
     expect_cache(NULL, want);
     unsetenv("XDG_CACHE_HOME");
     unsetenv("HOME");
@@ -368,7 +368,7 @@ static void test_cache_folder(void **state) {
     if (old_xdg) setenv("XDG_CACHE_HOME", old_xdg, 1);
     free(old_home);
     free(old_xdg);
-    scratch_remove(folder);
+    folder_remove(folder);
 }
 
 static void test_log_levels(void **state) {

@@ -5,7 +5,7 @@
 
 #include "bench/problem_list.h"
 #include "support/check.h"
-#include "support/scratch.h"
+#include "support/folder.h"
 
 static void write_text(const char *path, const char *text) {
     FILE *file = fopen(path, "w");
@@ -15,12 +15,12 @@ static void write_text(const char *path, const char *text) {
 }
 
 static tess_status read_text(const char *text, struct problem_list *list, tess_error *error) {
-    char folder[SCRATCH_PATH], path[SCRATCH_PATH];
-    scratch_create(folder);
-    scratch_join(path, folder, "problems.txt");
+    char folder[FOLDER_PATH_SIZE], path[FOLDER_PATH_SIZE];
+    folder_create(folder);
+    folder_path(folder, "problems.txt", path);
     write_text(path, text);
     tess_status status = problem_list_add_file(list, path, error);
-    scratch_remove(folder);
+    folder_remove(folder);
     return status;
 }
 

@@ -27,8 +27,8 @@ static void test_options(void **state) {
     assert_int_equal(fixture_run(ctx, "value.cl", "-DVALUE=42"), 42);
     assert_int_equal(fixture_run(ctx, "value.cl", "-DVALUE=-7"), -7);
     assert_int_equal(fixture_run(ctx, "value.cl", "-DVALUE=__OPENCL_C_VERSION__"), 120);
-    scratch_write_text(fixture->kernels, "plain.cl",
-                       "__kernel void value(__global int *out) { *out = 5; }");
+    folder_write_text(fixture->kernels, "plain.cl",
+                      "__kernel void value(__global int *out) { *out = 5; }");
     assert_int_equal(fixture_run(ctx, "plain.cl", NULL), 5);
     assert_int_equal(fixture_run(ctx, "plain.cl", ""), 5);
 }
@@ -50,16 +50,16 @@ static void test_built_once(void **state) {
 
 static void test_includes(void **state) {
     struct fixture *fixture = *state;
-    scratch_write_text(fixture->kernels, "nested.cl",
-                       "#include \"first.clh\"\n"
-                       "  #  include   \"second.clh\" // again, from here\n"
-                       "#include \"first.clh\"\n"
-                       "__kernel void value(__global int *out) { *out = FIRST * 10 + SECOND; }\n");
+    folder_write_text(fixture->kernels, "nested.cl",
+                      "#include \"first.clh\"\n"
+                      "  #  include   \"second.clh\" // again, from here\n"
+                      "#include \"first.clh\"\n"
+                      "__kernel void value(__global int *out) { *out = FIRST * 10 + SECOND; }\n");
     /* Without once-only expansion the enum would be defined twice. */
-    scratch_write_text(fixture->kernels, "first.clh",
-                       "#include \"second.clh\"\nenum { FIRST = 4 };\n");
-    scratch_write_text(fixture->kernels, "second.clh",
-                       "#include \"first.clh\"\nenum { SECOND = 2 };");
+    folder_write_text(fixture->kernels, "first.clh",
+                      "#include \"second.clh\"\nenum { FIRST = 4 };\n");
+    folder_write_text(fixture->kernels, "second.clh",
+                      "#include \"first.clh\"\nenum { SECOND = 2 };");
     assert_int_equal(fixture_run(fixture->ctx, "nested.cl", NULL), 42);
 }
 
@@ -67,12 +67,12 @@ static void test_include_errors(void **state) {
     struct fixture *fixture = *state;
     tess_context *ctx = fixture->ctx;
     struct program *program = NULL;
-    scratch_write_text(fixture->kernels, "missing.cl", "int a;\n#include \"absent.clh\"\n");
+    folder_write_text(fixture->kernels, "missing.cl", "int a;\n#include \"absent.clh\"\n");
     assert_int_equal(program_get(ctx, "missing.cl", "", "m", &program), TESS_NOT_FOUND);
     assert_non_null(strstr(tess_context_last_error(ctx), "missing.cl: line 2"));
     assert_non_null(strstr(tess_context_last_error(ctx), "absent.clh"));
     assert_int_equal(program_get(ctx, "absent.cl", "", "m", &program), TESS_NOT_FOUND);
-    scratch_write_text(fixture->kernels, "outside.cl", "#include \"../root.clh\"\n");
+    folder_write_text(fixture->kernels, "outside.cl", "#include \"../root.clh\"\n");
     assert_int_equal(program_get(ctx, "outside.cl", "", "m", &program), TESS_INVALID_ARGUMENT);
     static const char *const names[] = {"", "../value.cl", "/etc/passwd", ".", "a\nb.cl"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -81,7 +81,7 @@ static void test_include_errors(void **state) {
         char name[32], text[64];
         snprintf(name, sizeof name, i ? "deep%d.clh" : "deep.cl", i);
         snprintf(text, sizeof text, "#include \"deep%d.clh\"\n", i + 1);
-        scratch_write_text(fixture->kernels, name, text);
+        folder_write_text(fixture->kernels, name, text);
     }
     assert_int_equal(program_get(ctx, "deep.cl", "", "m", &program), TESS_BUILD_FAILED);
     assert_non_null(strstr(tess_context_last_error(ctx), "inside each other"));
@@ -102,10 +102,10 @@ static const char *fail_build(struct fixture *fixture, const char *file, const c
 
 static void test_build_error(void **state) {
     struct fixture *fixture = *state;
-    scratch_write_text(fixture->kernels, "top.clh", "#define UNUSED\n\n\n");
-    scratch_write_text(fixture->kernels, "broken.cl",
-                       "#include \"top.clh\"\n\n__kernel void value(__global int *out) {\n"
-                       "    *out = zork;\n}\n");
+    folder_write_text(fixture->kernels, "top.clh", "#define UNUSED\n\n\n");
+    folder_write_text(fixture->kernels, "broken.cl",
+                      "#include \"top.clh\"\n\n__kernel void value(__global int *out) {\n"
+                      "    *out = zork;\n}\n");
     fixture->log_count = 0;
     const char *text = fail_build(fixture, "broken.cl", "");
     assert_non_null(strstr(text, "zork"));
@@ -121,7 +121,7 @@ static void test_build_error(void **state) {
         snprintf(large + strlen(large), sizeof large - strlen(large),
                  "    *out = undeclared_%0200d;\n", i);
     snprintf(large + strlen(large), sizeof large - strlen(large), "}\n");
-    scratch_write_text(fixture->kernels, "verbose.cl", large);
+    folder_write_text(fixture->kernels, "verbose.cl", large);
     text = fail_build(fixture, "verbose.cl", "");
     assert_non_null(strstr(text, "undeclared_0"));
     assert_true(strlen(text) < sizeof(((tess_error *)0)->text));
@@ -161,9 +161,9 @@ static void test_kernels_too_large(void **state) {
     struct program *program = NULL;
     cl_kernel kernel = NULL;
     if (tess_context_device(ctx)->max_work_group >= 8192) skip();
-    scratch_write_text(fixture->kernels, "large.cl",
-                       "__attribute__((reqd_work_group_size(8192, 1, 1)))\n"
-                       "__kernel void large(__global int *out) { out[get_global_id(0)] = 1; }\n");
+    folder_write_text(fixture->kernels, "large.cl",
+                      "__attribute__((reqd_work_group_size(8192, 1, 1)))\n"
+                      "__kernel void large(__global int *out) { out[get_global_id(0)] = 1; }\n");
     tess_status status = program_get(ctx, "large.cl", NULL, "large", &program);
     if (!status) status = program_kernel(ctx, program, "large", &kernel);
     assert_true(status == TESS_UNSUPPORTED || status == TESS_BUILD_FAILED);
@@ -216,7 +216,7 @@ static void test_launch_errors(void **state) {
 static void test_arguments(void **state) {
     struct fixture *fixture = *state;
     tess_context *ctx = fixture->ctx;
-    scratch_write_text(
+    folder_write_text(
         fixture->kernels, "args.cl",
         "__kernel void args(__global float *out, __global float *none, int i, uint u,\n"
         "                   ulong ul, float f) {\n"
@@ -245,14 +245,14 @@ static void test_source_hash(void **state) {
     struct fixture *fixture = *state;
     tess_context *ctx = fixture->ctx;
     char first[65], same[65], other[65];
-    scratch_write_text(fixture->kernels, "hashed.cl", "#include \"part.clh\"\nint b;\n");
-    scratch_write_text(fixture->kernels, "part.clh", "int a;\n");
+    folder_write_text(fixture->kernels, "hashed.cl", "#include \"part.clh\"\nint b;\n");
+    folder_write_text(fixture->kernels, "part.clh", "int a;\n");
     assert_ok(ctx, program_source_hash(ctx, "hashed.cl", first));
     assert_ok(ctx, program_source_hash(ctx, "hashed.cl", same));
     assert_int_equal(strspn(first, "0123456789abcdef"), 64);
     assert_int_equal(strlen(first), 64);
     assert_string_equal(first, same);
-    scratch_write_text(fixture->kernels, "part.clh", "int A;\n");
+    folder_write_text(fixture->kernels, "part.clh", "int A;\n");
     assert_ok(ctx, program_source_hash(ctx, "hashed.cl", other));
     assert_string_not_equal(first, other);
     /* FIPS 180-2, appendix B.1 */

@@ -39,10 +39,10 @@ static void expect_build(struct fixture *fixture, bool compiled) {
 }
 
 /* The cache holds exactly one whole entry and nothing else; its name and bytes. */
-static char *only_entry(struct fixture *fixture, char name[SCRATCH_PATH], size_t *size) {
-    assert_int_equal(scratch_count(fixture->cache, "", NULL), 1);
-    assert_int_equal(scratch_count(fixture->cache, ".bin", name), 1);
-    return scratch_read(fixture->cache, name, size);
+static char *only_entry(struct fixture *fixture, char name[FOLDER_PATH_SIZE], size_t *size) {
+    assert_int_equal(folder_count(fixture->cache), 1);
+    assert_int_equal(folder_find(fixture->cache, ".bin", name), 1);
+    return folder_read(fixture->cache, name, size);
 }
 
 /* After damage to the entry: it is ignored with a line in the log, rebuilt and replaced. */
@@ -51,24 +51,24 @@ static void expect_repair(struct fixture *fixture, const char *label) {
     expect_build(fixture, true);
     assert_true(fixture_logged(fixture, "ignoring"));
     assert_int_equal(fixture->lines[TESS_LOG_WARN] + fixture->lines[TESS_LOG_ERROR], 0);
-    assert_int_equal(scratch_count(fixture->cache, "", NULL), 1);
+    assert_int_equal(folder_count(fixture->cache), 1);
     expect_build(fixture, false);
 }
 
 static void test_hit(void **state) {
     struct fixture *fixture = *state;
-    char name[SCRATCH_PATH];
+    char name[FOLDER_PATH_SIZE];
     expect_build(fixture, true);
     free(only_entry(fixture, name, NULL));
     expect_build(fixture, false);
     /* Other options, another source: other entries. */
     assert_int_equal(fixture_run(fixture->ctx, "value.cl", "-DVALUE=1"), 1);
     assert_int_equal(tess_context_counters(fixture->ctx).programs_compiled, 1);
-    scratch_write_text(fixture->kernels, "value2.cl",
-                       "__kernel void value(__global int *out) { *out = 42; }");
+    folder_write_text(fixture->kernels, "value2.cl",
+                      "__kernel void value(__global int *out) { *out = 42; }");
     assert_int_equal(fixture_run(fixture->ctx, "value2.cl", OPTIONS), 42);
     assert_int_equal(tess_context_counters(fixture->ctx).programs_compiled, 2);
-    assert_int_equal(scratch_count(fixture->cache, ".bin", NULL), 3);
+    assert_int_equal(folder_find(fixture->cache, ".bin", NULL), 3);
 }
 
 static void test_key(void **state) {
@@ -103,20 +103,20 @@ static void test_no_cache(void **state) {
 
 static void test_truncated(void **state) {
     struct fixture *fixture = *state;
-    char name[SCRATCH_PATH], label[64];
+    char name[FOLDER_PATH_SIZE], label[64];
     size_t size = 0;
     expect_build(fixture, true);
     char *entry = only_entry(fixture, name, &size);
     const size_t lengths[] = {0, 1, 8, 16, 48, 56, 87, 88, 89, size / 2, size - 1};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-        scratch_write(fixture->cache, name, entry, lengths[i]);
+        folder_write(fixture->cache, name, entry, lengths[i]);
         snprintf(label, sizeof label, "%zu of %zu bytes", lengths[i], size);
         expect_repair(fixture, label);
     }
     char *longer = check_alloc(size + 1);
     memcpy(longer, entry, size);
     longer[size] = 0;
-    scratch_write(fixture->cache, name, longer, size + 1);
+    folder_write(fixture->cache, name, longer, size + 1);
     expect_repair(fixture, "one byte too many");
     free(longer);
     free(entry);
@@ -124,7 +124,7 @@ static void test_truncated(void **state) {
 
 static void test_bit_flips(void **state) {
     struct fixture *fixture = *state;
-    char name[SCRATCH_PATH], label[64];
+    char name[FOLDER_PATH_SIZE], label[64];
     size_t size = 0;
     expect_build(fixture, true);
     char *entry = only_entry(fixture, name, &size);
@@ -132,7 +132,7 @@ static void test_bit_flips(void **state) {
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         char mask = (char)(1 << (i % 8));
         entry[places[i]] = (char)(entry[places[i]] ^ mask);
-        scratch_write(fixture->cache, name, entry, size);
+        folder_write(fixture->cache, name, entry, size);
         entry[places[i]] = (char)(entry[places[i]] ^ mask);
         snprintf(label, sizeof label, "bit %zu of byte %zu", i % 8, places[i]);
         expect_repair(fixture, label);
@@ -143,19 +143,19 @@ static void test_bit_flips(void **state) {
 /* An entry under another one's name, and whole entries whose payload is no binary of this driver. */
 static void test_foreign(void **state) {
     struct fixture *fixture = *state;
-    char name[SCRATCH_PATH];
+    char name[FOLDER_PATH_SIZE];
     size_t size = 0, other_size = 0;
     expect_build(fixture, true);
     char *entry = only_entry(fixture, name, &size);
-    scratch_remove(fixture->cache);
+    folder_remove(fixture->cache);
     fixture_open(fixture);
     assert_int_equal(fixture_run(fixture->ctx, "value.cl", "-DVALUE=13"), 13);
-    char other_name[SCRATCH_PATH];
+    char other_name[FOLDER_PATH_SIZE];
     char *other = only_entry(fixture, other_name, &other_size);
     assert_string_not_equal(name, other_name);
-    scratch_remove(fixture->cache);
+    folder_remove(fixture->cache);
     fixture_open(fixture);
-    scratch_write(fixture->cache, name, other, other_size);
+    folder_write(fixture->cache, name, other, other_size);
     expect_repair(fixture, "another key");
     free(other);
 
@@ -181,10 +181,10 @@ static void test_foreign(void **state) {
 /* The place of the entry is taken by something that is no file. */
 static void test_not_a_file(void **state) {
     struct fixture *fixture = *state;
-    char name[SCRATCH_PATH], path[SCRATCH_PATH], inside[SCRATCH_PATH];
+    char name[FOLDER_PATH_SIZE], path[FOLDER_PATH_SIZE], inside[FOLDER_PATH_SIZE];
     expect_build(fixture, true);
     free(only_entry(fixture, name, NULL));
-    scratch_join(path, fixture->cache, name);
+    folder_path(fixture->cache, name, path);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0777), 0);
     expect_repair(fixture, "an empty folder");
@@ -198,18 +198,18 @@ static void test_not_a_file(void **state) {
     /* A folder with something in it stays, and costs a build each time. */
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0777), 0);
-    scratch_join(inside, path, "something");
+    folder_path(path, "something", inside);
     assert_int_equal(mkdir(inside, 0777), 0);
     expect_build(fixture, true);
     expect_build(fixture, true);
-    assert_int_equal(scratch_count(fixture->cache, "", NULL), 1);
+    assert_int_equal(folder_count(fixture->cache), 1);
 }
 
 static void test_unwritable(void **state) {
     struct fixture *fixture = *state;
-    scratch_write_text(fixture->root, "file", "x");
-    char path[SCRATCH_PATH];
-    scratch_join(path, fixture->root, "file/cache");
+    folder_write_text(fixture->root, "file", "x");
+    char path[FOLDER_PATH_SIZE];
+    folder_path(fixture->root, "file/cache", path);
     for (int i = 0; i < 2; i++) {
         memset(fixture->lines, 0, sizeof fixture->lines);
         tess_context *ctx = fixture_context(fixture->kernels, path, fixture);
@@ -221,7 +221,7 @@ static void test_unwritable(void **state) {
     }
     /* The folder goes away, and later cannot be written, while the context lives. */
     fixture_open(fixture);
-    scratch_remove(fixture->cache);
+    folder_remove(fixture->cache);
     assert_int_equal(fixture_run(fixture->ctx, "value.cl", OPTIONS), 42);
     assert_true(fixture_logged(fixture, "cannot write"));
     assert_int_equal(fixture->lines[TESS_LOG_WARN] + fixture->lines[TESS_LOG_ERROR], 0);
@@ -242,7 +242,7 @@ static void test_full_disk(void **state) {
     cache_file_write(fixture->ctx, key, payload, sizeof payload);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     signal(SIGXFSZ, handler);
-    assert_int_equal(scratch_count(fixture->cache, "", NULL), 0);
+    assert_int_equal(folder_count(fixture->cache), 0);
     assert_true(fixture_logged(fixture, "cannot write"));
     assert_false(cache_file_read(fixture->ctx, key, &read, &size));
     cache_file_write(fixture->ctx, key, payload, sizeof payload);
@@ -280,11 +280,11 @@ static void test_processes(void **state) {
             ids[i] = process_start(arguments, NULL);
         for (int i = 0; i < processes; i++)
             assert_int_equal(process_wait(ids[i]), 0);
-        char name[SCRATCH_PATH];
-        assert_int_equal(scratch_count(fixture->cache, ".bin", name), 1);
-        assert_int_equal(scratch_count(fixture->cache, "", NULL), 1);
+        char name[FOLDER_PATH_SIZE];
+        assert_int_equal(folder_find(fixture->cache, ".bin", name), 1);
+        assert_int_equal(folder_count(fixture->cache), 1);
         assert_int_equal(process_wait(process_start(arguments, NULL)), 0);
-        scratch_write_text(fixture->cache, name, "TESSBIN");
+        folder_write_text(fixture->cache, name, "TESSBIN");
     }
 }
 

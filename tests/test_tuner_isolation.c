@@ -1,6 +1,6 @@
 /* The tuner's worker processes: they fail on purpose (tuner/faults.h), and nothing but one trial each is lost. */
 #include "support/check.h"
-#include "support/scratch.h"
+#include "support/folder.h"
 
 #include <math.h>
 #include <signal.h>
@@ -33,7 +33,7 @@ struct session {
     struct runner *runner;
     struct tune_layer layers[LAYERS_MAX];
     int layer_count;
-    char path[SCRATCH_PATH];
+    char path[FOLDER_PATH_SIZE];
     enum db_status status[TRIALS_MAX]; /* of each trial, by number from 1 on */
     long trials;
 };
@@ -119,7 +119,7 @@ static void open_session(struct session *session, const char *folder, const char
                          const struct runner_options *options) {
     tess_error error = {0};
     *session = (struct session){.layer_count = 0};
-    scratch_join(session->path, folder, name);
+    folder_path(folder, name, session->path);
     if (db_open(session->path, NULL, NULL, &error, &session->db)) fail_msg("%s", error.text);
     if (runner_create(options, session->db, &error, &session->runner)) fail_msg("%s", error.text);
 }
@@ -208,9 +208,9 @@ static void tune_again(const char *folder, const struct runner_options *options,
 }
 
 static void test_faults_cost_one_trial_each(void **state) {
-    char folder[SCRATCH_PATH], program[4096];
+    char folder[FOLDER_PATH_SIZE], program[4096];
     (void)state;
-    scratch_create(folder);
+    folder_create(folder);
     program_beside(program);
     struct session *calm = check_alloc(sizeof *calm), *struck = check_alloc(sizeof *struck);
     struct runner_options options = quick_options(program);
@@ -258,14 +258,14 @@ static void test_faults_cost_one_trial_each(void **state) {
                   struck->layer_count - other, other);
     close_session(calm), close_session(struck);
     free(calm), free(struck);
-    scratch_remove(folder);
+    folder_remove(folder);
 }
 
 /* The second failure puts a configuration into quarantine; others go on. */
 static void test_quarantine(void **state) {
-    char folder[SCRATCH_PATH], program[4096];
+    char folder[FOLDER_PATH_SIZE], program[4096];
     (void)state;
-    scratch_create(folder);
+    folder_create(folder);
     program_beside(program);
     struct session *session = check_alloc(sizeof *session);
     struct runner_options options = quick_options(program);
@@ -299,16 +299,16 @@ static void test_quarantine(void **state) {
     assert_false(quarantined);
     close_session(session);
     free(session);
-    scratch_remove(folder);
+    folder_remove(folder);
 }
 
 /* A device that is not there is an error at once, not a row of restarts. */
 static void test_no_device(void **state) {
-    char folder[SCRATCH_PATH], program[4096], path[SCRATCH_PATH];
+    char folder[FOLDER_PATH_SIZE], program[4096], path[FOLDER_PATH_SIZE];
     (void)state;
-    scratch_create(folder);
+    folder_create(folder);
     program_beside(program);
-    scratch_join(path, folder, "n.db");
+    folder_path(folder, "n.db", path);
     struct db *db;
     struct runner *runner = NULL;
     tess_error error = {0};
@@ -320,7 +320,7 @@ static void test_no_device(void **state) {
     options.worker.program = "/nonexistent/tessera-tune";
     assert_int_not_equal(runner_create(&options, db, &error, &runner), TESS_OK);
     db_close(db);
-    scratch_remove(folder);
+    folder_remove(folder);
 }
 
 int main(void) {

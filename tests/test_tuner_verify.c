@@ -5,8 +5,8 @@
    memory is wrong by a check that shares no code with the tuner's: every element against tests/support/ref_conv.h, the memory around
    every operand, two runs over different old contents. A change that passes all that (or does not compile) is dropped. */
 #include "support/check.h"
+#include "support/folder.h"
 #include "support/ref_conv.h"
-#include "support/scratch.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -232,7 +232,7 @@ static void shuffle(struct fault *list, int count, uint64_t seed) {
 static void write_kernels(const char *folder, const struct fault *fault) {
     for (const struct embedded_source *s = embedded_sources; s->name; s++) {
         if (s != fault->source) {
-            scratch_write_text(folder, s->name, s->text);
+            folder_write_text(folder, s->name, s->text);
             continue;
         }
         size_t from = strlen(fault->change->from), to = strlen(fault->change->to);
@@ -240,7 +240,7 @@ static void write_kernels(const char *folder, const struct fault *fault) {
         memcpy(text, s->text, fault->at);
         memcpy(text + fault->at, fault->change->to, to);
         strcpy(text + fault->at + to, s->text + fault->at + from);
-        scratch_write_text(folder, s->name, text);
+        folder_write_text(folder, s->name, text);
         free(text);
     }
 }
@@ -448,13 +448,13 @@ static void print_fault(const struct fault *fault, const char *what) {
 }
 
 static void test_faults_are_rejected(void **state) {
-    char folder[SCRATCH_PATH];
+    char folder[FOLDER_PATH_SIZE];
     struct fault *list = check_alloc(FAULTS_MAX * sizeof *list);
     int count = list_faults(list), of_kind[KINDS] = {0}, accepted = 0, total = 0, tried = 0;
     int wanted = full() ? 40 : 3; /* of each kind, as far as there are so many */
     (void)state;
     shuffle(list, count, 1);
-    scratch_create(folder);
+    folder_create(folder);
     for (int i = 0; i < count; i++) {
         enum kind kind = list[i].change->kind;
         if (of_kind[kind] >= wanted && !(full() && total < 5 * wanted && i > count / 2)) continue;
@@ -476,7 +476,7 @@ static void test_faults_are_rejected(void **state) {
     }
     assert_int_equal(accepted, 0);
     assert_true(total >= 5 * (full() ? wanted : 2));
-    scratch_remove(folder);
+    folder_remove(folder);
     free(list);
 }
 

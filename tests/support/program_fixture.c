@@ -20,16 +20,16 @@ static void record(void *user, tess_log_level level, const char *line) {
 
 void fixture_create(struct fixture *fixture) {
     memset(fixture, 0, sizeof *fixture);
-    scratch_create(fixture->root);
-    scratch_join(fixture->kernels, fixture->root, "kernels");
-    scratch_join(fixture->cache, fixture->root, "cache");
+    folder_create(fixture->root);
+    folder_path(fixture->root, "kernels", fixture->kernels);
+    folder_path(fixture->root, "cache", fixture->cache);
     assert_int_equal(mkdir(fixture->kernels, 0777), 0);
-    scratch_write_text(fixture->kernels, "value.cl", value_source);
+    folder_write_text(fixture->kernels, "value.cl", value_source);
 }
 
 void fixture_destroy(struct fixture *fixture) {
     tess_context_destroy(fixture->ctx);
-    scratch_remove(fixture->root);
+    folder_remove(fixture->root);
 }
 
 tess_context *fixture_context(const char *kernels, const char *cache, struct fixture *log) {

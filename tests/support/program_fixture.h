@@ -3,12 +3,12 @@
 #define TESSERA_TESTS_PROGRAM_FIXTURE_H
 
 #include "core/program.h"
-#include "support/scratch.h"
+#include "support/folder.h"
 
 #define FIXTURE_LOG_LINES 64
 
 struct fixture {
-    char root[SCRATCH_PATH], kernels[SCRATCH_PATH], cache[SCRATCH_PATH];
+    char root[FOLDER_PATH_SIZE], kernels[FOLDER_PATH_SIZE], cache[FOLDER_PATH_SIZE];
     tess_context *ctx; /* NULL until fixture_open */
     int lines[TESS_LOG_DEBUG + 1];
     char log[FIXTURE_LOG_LINES][1024]; /* the first lines of any level */
