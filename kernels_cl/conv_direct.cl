@@ -20,6 +20,7 @@
    Packed weights: [group][block][R][S][source channel][16 KV], zero beyond the last channel. The last tile of a row starts
    earlier where it would overhang. A tap that reaches into the padding with up to EDGE pixels of the tile, on one side, has
    a loop of its own for the others: padding costs no arithmetic. Beyond that, pixel after pixel.
+   While a tile is computed, the next row's pixels are asked for, so that they come from the second-level cache.
 
    Backward-weights: a work-item sums over a chunk of the pixels for some of the C/g and K/g. Band after band (columns of rows
    of images) it copies x and dy to panels without gaps in local memory, where no set of the cache is what all pixels share
@@ -136,11 +137,24 @@ __kernel void conv_direct_pack_bwd_data(__global const float *restrict w,
 
 /* ---------------------------------------------------------------- forward and backward-data */
 
+/* What a later row of the destination will read is asked for while this one is computed: in each turn of the inner loop the line
+   at next, which then moves by step floats. Only the second-level cache is fast enough to be waited for. */
+struct ahead {
+    __global const float *next;
+    int step;
+};
+
+/* So many floats a turn make a tile's pixels, stride apart, in taps turns for each of their channels; no line is left out. */
+static inline int ahead_step(int stride, int taps) {
+    return min((WT * stride + taps - 1) / taps, 16);
+}
+
 /* acc += source pixels (step floats apart, images image floats apart) x weights, over channels source channels, for the
    pixels FIRST .. LAST - 1 of the tile. No restrict: Oclgrind does not know what clang makes of it when it inlines. */
 #define DEFINE_ACCUMULATE(name, FIRST, LAST)                                                       \
     static inline void name(float16 acc[NT * WT][KV], __global const float *source, int step,      \
-                            int image, __global const float *weights, int channels) {              \
+                            int image, __global const float *weights, int channels,                \
+                            struct ahead ahead) {                                                  \
         __global const float *from[NT], *end = source + channels;                                  \
         _Pragma("unroll") for (int i = 0; i < NT; i++) from[i] = source + i * image;               \
         while (from[0] != end) {                                                                   \
@@ -162,6 +176,8 @@ __kernel void conv_direct_pack_bwd_data(__global const float *restrict w,
                 }                                                                                  \
             }                                                                                      \
             weights += KB;                                                                         \
+            fetch_line(ahead.next);                                                                \
+            ahead.next += ahead.step;                                                              \
             _Pragma("unroll") for (int i = 0; i < NT; i++) {                                       \
                 from[i]++;                                                                         \
                 OPAQUE(from[i]);                                                                   \
@@ -201,25 +217,25 @@ struct source {
 /* One tap: pixel j of the tile reads column col + j col_step of the row. */
 static inline void accumulate_tap(float16 acc[NT * WT][KV], __global const float *row,
                                   const struct source src, int channels, int col, int col_step,
-                                  __global const float *weights) {
+                                  __global const float *weights, const struct ahead ahead) {
     const int step = STEP ? STEP : col_step * src.pixel;
     const int end = col + (WT - 1) * col_step - src.width;
     const int before = col < 0 ? (col_step - 1 - col) / col_step : 0;
     const int after = end >= 0 ? end / col_step + 1 : 0;
     __global const float *from = row + col * src.pixel;
     if (before == 0 && after == 0)
-        accumulate_all(acc, from, step, src.image, weights, channels);
+        accumulate_all(acc, from, step, src.image, weights, channels, ahead);
 #if EDGE >= 1 && WT > 1
     else if (before == 1 && after == 0)
-        accumulate_after_1(acc, from, step, src.image, weights, channels);
+        accumulate_after_1(acc, from, step, src.image, weights, channels, ahead);
     else if (before == 0 && after == 1)
-        accumulate_before_1(acc, from, step, src.image, weights, channels);
+        accumulate_before_1(acc, from, step, src.image, weights, channels, ahead);
 #endif
 #if EDGE >= 2 && WT > 2
     else if (before == 2 && after == 0)
-        accumulate_after_2(acc, from, step, src.image, weights, channels);
+        accumulate_after_2(acc, from, step, src.image, weights, channels, ahead);
     else if (before == 0 && after == 2)
-        accumulate_before_2(acc, from, step, src.image, weights, channels);
+        accumulate_before_2(acc, from, step, src.image, weights, channels, ahead);
 #endif
     else
         accumulate_some(acc, from, step, src.image, weights, channels, before, WT - after);
@@ -229,16 +245,18 @@ static inline void accumulate_tap(float16 acc[NT * WT][KV], __global const float
    (backward-data: only exact quotients exist). Taps are tap floats of weights apart. */
 static inline void accumulate_row(float16 acc[NT * WT][KV], __global const float *row,
                                   const struct source src, int col_step, int col0, int col_tap,
-                                  int col_div, __global const float *weights, int taps, int tap) {
+                                  int col_div, __global const float *weights, int taps, int tap,
+                                  struct ahead ahead) {
     /* Taps whose pixels and weights follow each other, all of them inside: one long loop. */
     const bool inside = col0 >= 0 && col0 + (WT - 1) * col_step + taps <= src.width;
     const bool run = col_tap == 1 && col_div == 1 && src.pixel == src.channels && inside;
     const int channels = run ? src.channels * taps : src.channels;
     for (int s = 0; s < (run ? 1 : taps); s++) {
         const int at = col0 + s * col_tap;
-        if (at % col_div == 0)
-            accumulate_tap(acc, row, src, channels, at / col_div, col_step,
-                           weights + (size_t)s * tap);
+        if (at % col_div != 0) continue;
+        accumulate_tap(acc, row, src, channels, at / col_div, col_step, weights + (size_t)s * tap,
+                       ahead);
+        ahead.next += channels * ahead.step;
     }
 }
 
@@ -303,6 +321,8 @@ conv_direct_fwd(__global const float *restrict x, __global const float *restrict
     const int n = row / P * NT, p = row % P;
     __global const float *weights = packed + (size_t)block * R * S * Cg * KB;
     __global const float *images = x + (size_t)n * H * W * C + group * Cg;
+    /* Blocks that follow the first one on the same row find its pixels there. */
+    const int step = G == 1 && (order == 1 || block == 0) ? ahead_step(V, S) : 0;
 
     for (int tile = 0; tile < Q; tile += WT) {
         const int q0 = min(tile, Q - WT);
@@ -314,9 +334,13 @@ conv_direct_fwd(__global const float *restrict x, __global const float *restrict
             const struct source src = {W, C, H * W * C, min(cb, Cg - c)};
             for (int r = 0; r < R; r++) {
                 const int h = p * U - PT + r * D;
-                if (h >= 0 && h < H)
-                    accumulate_row(acc, images + (size_t)h * W * C + c, src, V, q0 * V - PL, E, 1,
-                                   weights + ((size_t)r * S * Cg + c) * KB, S, Cg * KB);
+                if (h < 0 || h >= H) continue;
+                /* Of the next row's taps, only the last U rows are new. */
+                const struct ahead ahead = {
+                    images + ((size_t)(h + U) * W + max(q0 * V - PL, 0)) * C + c * S * step,
+                    r >= R - U ? step : 0};
+                accumulate_row(acc, images + (size_t)h * W * C + c, src, V, q0 * V - PL, E, 1,
+                               weights + ((size_t)r * S * Cg + c) * KB, S, Cg * KB, ahead);
             }
         }
         finish_tile(acc, y + at, K, P * Q * K, Kg - k0, bias ? bias + group * Kg + k0 : 0,
@@ -334,6 +358,7 @@ conv_direct_bwd_data(__global const float *restrict dy, __global const float *re
     const int n = row / H * NT, h = row % H;
     __global const float *weights = packed + (size_t)block * R * S * Kg * KB;
     __global const float *images = dy + (size_t)n * P * Q * K + group * Kg;
+    const int step = G == 1 && (order == 1 || block == 0) ? ahead_step(V, S) : 0;
 
     for (int phase = 0; phase < min(V, W); phase++) {
         const int count = (W - phase + V - 1) / V; /* pixels phase, phase + V, ... */
@@ -347,11 +372,14 @@ conv_direct_bwd_data(__global const float *restrict dy, __global const float *re
             for (int k = 0; k < Kg; k += cb) {
                 const struct source src = {Q, K, P * Q * K, min(cb, Kg - k)};
                 for (int r = 0; r < R; r++) {
-                    const int t = h + PT - r * D;
-                    if (t >= 0 && t % U == 0 && t / U < P)
-                        accumulate_row(acc, images + (size_t)(t / U) * Q * K + k, src, 1,
-                                       phase + first * V + PL, -E, V,
-                                       weights + ((size_t)r * S * Kg + k) * KB, S, Kg * KB);
+                    const int t = h + PT - r * D, col = phase + first * V + PL;
+                    if (t < 0 || t % U != 0 || t / U >= P) continue;
+                    /* The phases share the pixels of the next row: each asks for some of them. */
+                    const struct ahead ahead = {
+                        images + ((size_t)(t / U + 1) * Q + first) * K + (phase * S / V * K + k) * step,
+                        r < U ? step : 0};
+                    accumulate_row(acc, images + (size_t)(t / U) * Q * K + k, src, 1, col, -E, V,
+                                   weights + ((size_t)r * S * Kg + k) * KB, S, Kg * KB, ahead);
                 }
             }
             finish_tile(acc, out, V * C, H * W * C, Cg - c0, 0, 0, ACT_NONE, 0.0f);

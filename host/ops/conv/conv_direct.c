@@ -188,14 +188,17 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
 
 /* ---------------------------------------------------------------- prediction */
 
-/* Cycles of the innermost loop's body: two fused multiply-adds a cycle, which loads slow down; vectors come from the
-   second-level cache or, far, from beyond it; at least four cycles lie between two multiply-adds on the same accumulator. */
-static double body_cycles(const tess_device_info *device, int scalars, int vectors, bool far) {
+/* Cycles of the innermost loop's body: two fused multiply-adds a cycle, which loads slow down, those of vectors the more the
+   less of the second-level cache a block of weights, block_bytes, leaves; at least four cycles lie between two multiply-adds on
+   the same accumulator. */
+static double body_cycles(const tess_device_info *device, int scalars, int vectors,
+                          double block_bytes) {
     int parts = direct_register_parts(device);
+    double crowded = block_bytes < 150e3 ? 0 : block_bytes > 1e6 ? 850e3 : block_bytes - 150e3;
     double cycles = 0.5 * scalars * vectors * parts + 0.15 * (scalars + vectors * parts) +
-                    (far ? 1.0 : 0.15) * vectors * parts;
+                    (0.15 + 2e-6 * crowded) * vectors * parts;
     /* With one or two vectors, scalars are loaded again rather than kept. */
-    if (vectors < 3) cycles += 0.07 * scalars;
+    if (vectors < 3) cycles += 0.03 * scalars;
     return cycles < 4 ? 4 : cycles;
 }
 
@@ -211,14 +214,16 @@ static double inner_loops(const struct conv_problem *p, const struct conv_config
 }
 
 /* Cycles for what a destination pixel reads that neither the row before nor the pixel before has read: its lines come from
-   further away than the first-level cache, and where the stride leaves some out, nothing fetches ahead. */
+   further away than the first-level cache. They are asked for ahead, except that one tap leaves little time to do so. */
 static double new_lines(const struct conv_problem *p) {
     const tess_conv_desc *d = &p->d;
     double lines = source_channels(p) / (double)LANES;
-    if (p->pass == TESS_CONV_BWD_DATA) return 10 * lines / d->stride_h;
+    double cycles = d->r * d->s > 1 ? 4 : 10;
+    if (p->pass == TESS_CONV_BWD_DATA) return cycles * lines / d->stride_h;
     int rows = d->r < d->stride_h ? d->r : d->stride_h;
     int columns = d->s < d->stride_w ? d->s : d->stride_w;
-    return (d->s < d->stride_w ? 20 : 10) * lines * rows * columns;
+    if (d->s < d->stride_w) cycles *= 2;
+    return cycles * lines * rows * columns;
 }
 
 static double predict_rows(const struct conv_problem *p, const tess_device_info *device,
@@ -229,7 +234,7 @@ static double predict_rows(const struct conv_problem *p, const tess_device_info 
     if (p->pass == TESS_CONV_BWD_DATA) taps /= (double)p->d.stride_h * p->d.stride_w;
     double tiles = (double)phases * ceil_div(dest_row_pixels(p), v[WT]);
     double block_bytes = 4.0 * (double)packed_floats(p, config) / blocks(p, config);
-    double body = body_cycles(device, v[NT] * v[WT], v[KV], block_bytes > 640e3);
+    double body = body_cycles(device, v[NT] * v[WT], v[KV], block_bytes);
     double tile = taps * source_channels(p) * body + 20.0 * inner_loops(p, config) +
                   5.0 * v[NT] * v[WT] * v[KV] * direct_register_parts(device) +
                   new_lines(p) * v[NT] * v[WT] + 20;
