@@ -311,10 +311,17 @@ static inline void weights_pixel(float16 acc[RT][T][KV], __local const float *x[
     }
 }
 
+/* What is asked for ahead: with each pixel the line at next, which then moves by step floats. */
+struct ahead {
+    __global const float *next;
+    int step;
+};
+
 /* One output row. A vector of dy may reach into the next pixel, whose sums are never read. left: floats from dy on to the
    tensor's end, beyond which nothing is read. */
 static inline void weights_row(float16 acc[RT][T][KV], __local const float *source, int pitch,
-                               __global const float *dy, size_t left, int Q, int K) {
+                               __global const float *dy, size_t left, int Q, int K,
+                               struct ahead ahead) {
     __local const float *x[RT];
 #pragma unroll
     for (int r = 0; r < RT; r++) x[r] = source + r * pitch;
@@ -326,6 +333,8 @@ static inline void weights_row(float16 acc[RT][T][KV], __local const float *sour
 #pragma unroll
         for (int v = 0; v < KV; v++) g[v] = vload16(v, dy);
         weights_pixel(acc, x, g);
+        fetch_line(ahead.next);
+        ahead.next += ahead.step;
     }
     for (int q = whole; q < Q; q++, dy += K) {
         for (int v = 0; v < KV; v++)
@@ -338,13 +347,16 @@ static inline void weights_row(float16 acc[RT][T][KV], __local const float *sour
    before (skip_r, skip_t) of the tile belong to the tile before. */
 static inline void weights_tile(__global float *sums, bool fresh, int skip_r, int skip_t,
                                 __local const float *source, int pitch, int rows,
-                                __global const float *dy, size_t left, int Q, int K) {
+                                __global const float *dy, size_t left, int Q, int K,
+                                struct ahead ahead) {
     float16 acc[RT][T][KV];
 #pragma unroll
     for (int i = 0; i < RT * T * KV; i++) acc[i / KV / T][i / KV % T][i % KV] = (float16)(0.0f);
-    for (int row = 0; row < rows; row++)
+    for (int row = 0; row < rows; row++) {
         weights_row(acc, source + row * U * pitch, pitch, dy + (size_t)row * Q * K,
-                    left - (size_t)row * Q * K, Q, K);
+                    left - (size_t)row * Q * K, Q, K, ahead);
+        ahead.next += Q * ahead.step;
+    }
 #pragma unroll
     for (int i = 0; i < RT * T * KV; i++) {
         const int r = i / KV / T, t = i / KV % T, v = i % KV;
@@ -361,12 +373,17 @@ conv_smallc_bwd_weights(__global const float *restrict x, __global const float *
                         int W, int P, int Q, int K, int PT, int PL, int chunk_rows) {
     const int chunk = (int)get_global_id(0), blocks = (K + KB - 1) / KB;
     const int first = chunk * chunk_rows, last = min(first + chunk_rows, N * P);
+    /* dy comes from far away and is used for few multiply-adds: the tiles of a band ask for the next band, which the next chunk
+       may begin with, each for its share. */
+    const int tiles = blocks * ((R + RT - 1) / RT) * ((SC + T - 1) / T);
+    const int step = min((K + tiles - 1) / tiles, 16);
     int count;
     for (int band = first; band < last; band += count) {
         const int n = band / P, p = band % P;
         count = min(min(BAND, last - band), P - p);
         copy_rows(rows, x + (size_t)n * H * W * C, p * U - PT, (count - 1) * U + R, pitch,
                   ((Q - 1) * V + S) * C, H, W, PL);
+        struct ahead ahead = {dy + (size_t)(band + count) * Q * K, band + count < N * P ? step : 0};
         for (int block = 0; block < blocks; block++) {
             const size_t at = (size_t)band * Q * K + block * KB;
             for (int r = 0; r < R; r += RT)
@@ -374,7 +391,8 @@ conv_smallc_bwd_weights(__global const float *restrict x, __global const float *
                     const int r0 = min(r, R - RT), t0 = min(t, SC - T);
                     weights_tile(sums + ((size_t)((chunk * blocks + block) * R + r0) * SC + t0) * KB,
                                  band == first, r - r0, t - t0, rows + r0 * pitch + t0, pitch, count,
-                                 dy + at, (size_t)N * P * Q * K - at, Q, K);
+                                 dy + at, (size_t)N * P * Q * K - at, Q, K, ahead);
+                    ahead.next += (size_t)count * Q * ahead.step;
                 }
         }
     }

@@ -182,12 +182,12 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
 
 /* ---------------------------------------------------------------- prediction */
 
-/* Cycles of the innermost loop's body: two multiply-adds a cycle, which loads slow down, most if three or more vectors are no
-   longer in the first-level cache; at least four cycles lie between two multiply-adds on the same accumulator. */
-static double body_cycles(const tess_device_info *device, int scalars, int vectors) {
+/* Cycles of the innermost loop's body: two multiply-adds a cycle, which loads slow down, vectors that are not in the first-level
+   cache by far more; at least four cycles lie between two multiply-adds on the same accumulator. */
+static double body_cycles(const tess_device_info *device, int scalars, int vectors, double far) {
     int parts = register_parts(device);
-    double cycles = 0.5 * scalars * vectors * parts + 0.1 * (scalars + vectors * parts);
-    if (vectors > 2) cycles += 0.2 * vectors * parts;
+    double cycles =
+        0.5 * scalars * vectors * parts + 0.1 * (scalars + vectors * parts) + far * vectors * parts;
     return cycles < 4 ? 4 : cycles;
 }
 
@@ -204,23 +204,26 @@ static double copy_cycles(const struct conv_problem *p, int band) {
 }
 
 /* Of writing y, beyond what the loops hide. What does not fit the second-level caches is read before it is written, unless it
-   goes past them; what fits is better left there. */
-static double write_cycles(const struct conv_problem *p, bool stream) {
+   goes past them, whole pixels faster than parts; what fits is better left there. */
+static double write_cycles(const struct conv_problem *p, const struct conv_config *config) {
     double bytes = 4.0 * (double)conv_problem_y(p);
+    bool stream = config->value[STREAM];
     if (bytes < 4e6) return stream ? bytes / 8 : 0;
-    return bytes / (stream ? 40 : 6);
+    return bytes / (!stream ? 6 : blocks(p, config) > 1 ? 20 : 40);
 }
 
 static double predict_forward(const struct conv_problem *p, const tess_device_info *device,
                               const struct conv_config *config) {
     const int *v = config->value;
     int band = v[BAND] < p->p ? v[BAND] : p->p;
-    double tile = p->d.r * (run_floats(p) * body_cycles(device, v[WT], v[KV]) + 8) +
-                  2.0 * v[WT] * v[KV] * register_parts(device) + 20;
+    double block_bytes = 4.0 * (double)packed_floats(p, config) / blocks(p, config);
+    double body = body_cycles(device, v[WT], v[KV], block_bytes > 20e3 ? 0.3 : 0);
+    double tile =
+        p->d.r * (run_floats(p) * body + 8) + 2.0 * v[WT] * v[KV] * register_parts(device) + 20;
     double row = tile * ceil_div(p->q, v[WT]) * blocks(p, config);
     double item = copy_cycles(p, band) + band * row + 100;
     return spread(item, (double)p->d.n * ceil_div(p->p, band), device) +
-           write_cycles(p, v[STREAM]) / (device->compute_units ? device->compute_units : 1);
+           write_cycles(p, config) / (device->compute_units ? device->compute_units : 1);
 }
 
 static double predict_weights(const struct conv_problem *p, const tess_device_info *device,
@@ -230,8 +233,8 @@ static double predict_weights(const struct conv_problem *p, const tess_device_in
     if (rows > all) rows = all;
     int band = v[BAND] < p->p ? v[BAND] : p->p;
     double tiles = (double)ceil_div(run_floats(p), part) * ceil_div(p->d.r, v[RT]);
-    /* A pixel's start and end weigh more than in forward: short tiles lose. */
-    double body = 0.93 * (body_cycles(device, v[RT] * part, v[KV]) + 1);
+    /* A pixel's start and end weigh more than in forward, and dy is in the second-level cache: short tiles lose. */
+    double body = 0.83 * (body_cycles(device, v[RT] * part, v[KV], v[KV] > 2 ? 1.1 : 0.9) + 1);
     double tile = band * (p->q * body + 30) + 3.0 * accumulators(p, v) * register_parts(device);
     double bands = ceil_div(rows, band);
     double item = bands * (tile * tiles * blocks(p, config) + copy_cycles(p, band));
