@@ -4,11 +4,13 @@
 
 #include "bench/bench_conv.h"
 #include "bench/bench_fc.h"
+#include "bench/bench_net.h"
 
 static const char usage[] =
-    "usage: tessera bench [--device SPEC] conv|fc ...\n"
+    "usage: tessera bench [--device SPEC] conv|fc|net ...\n"
     "  conv   convolutions beside the device's roofs and oneDNN; `conv --help`\n"
-    "  fc     fully connected layers: ours beside CLBlast; `fc --help`\n";
+    "  fc     fully connected layers: ours beside CLBlast; `fc --help`\n"
+    "  net    networks: training steps, inference; `net --help`\n";
 
 int main(int argc, char **argv) {
     const char *device = NULL;
@@ -20,6 +22,8 @@ int main(int argc, char **argv) {
     if (at < argc && strcmp(argv[at], "--help") == 0) return fputs(usage, stdout) < 0;
     if (at < argc && strcmp(argv[at], "conv") == 0) return bench_conv(device, argc - at, argv + at);
     if (at < argc && strcmp(argv[at], "fc") == 0) return bench_fc(device, argc - at, argv + at);
-    fprintf(stderr, "tessera: bench: nothing to measure; there are 'conv' and 'fc', see --help\n");
+    if (at < argc && strcmp(argv[at], "net") == 0) return bench_net(device, argc - at, argv + at);
+    fprintf(stderr,
+            "tessera: bench: nothing to measure; there are 'conv', 'fc' and 'net'; see --help\n");
     return 2;
 }

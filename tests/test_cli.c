@@ -155,6 +155,32 @@ static void test_summary(void **state) {
     assert_program(RUN("summary", "lenet5", "--input", "1x4x4"), 1, NULL);
 }
 
+static void test_bench_net(void **state) {
+    (void)state;
+    static const char *const modes[] = {"train", "infer"};
+    for (int i = 0; i < 2; i++) {
+        struct program_result result =
+            RUN("bench", "net", "--net", "lenet5-relu", "--batch", "2", "--mode", modes[i],
+                "--samples", "2", "--width", "0.5", "--json", "-");
+        assert_int_equal(result.status, 0);
+        json_t *line = find_line(result.out, "mode", modes[i]);
+        assert_non_null(line);
+        assert_string_equal(json_string_value(json_object_get(line, "net")), "lenet5-relu");
+        assert_int_equal(number(line, "batch"), 2);
+        assert_true(json_real_value(json_object_get(line, "ms")) > 0);
+        assert_true(json_real_value(json_object_get(line, "ms_mad")) >= 0);
+        assert_true(json_real_value(json_object_get(line, "images_per_s")) > 0);
+        assert_true(number(line, "device_bytes_peak") > 0);
+        json_decref(line);
+        program_free(&result);
+    }
+    assert_program(RUN("bench", "net", "--net", "lenet6", "--batch", "2", "--mode", "train"), 1,
+                   "lenet5");
+    assert_program(RUN("bench", "net", "--net", "lenet5", "--batch", "0", "--mode", "train"), 2,
+                   "range");
+    assert_program(RUN("bench", "net", "--net", "lenet5", "--batch", "2"), 2, "--mode");
+}
+
 static void test_plan(void **state) {
     (void)state;
     struct program_result result = RUN("plan", "--problem", "n2c3h8w8k4r3s3", "--json");
@@ -190,6 +216,7 @@ int main(void) {
         cmocka_unit_test(test_devices),
         cmocka_unit_test(test_lecture_numbers),
         cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_bench_net),
         cmocka_unit_test(test_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,206 @@
+/* Whole networks of the zoo: a training step, or an inference, on random images. */
+#include "bench/bench_net.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/timing.h"
+#include "core/context.h"
+
+static const char usage[] =
+    "usage: tessera bench net --net NAME --batch N --mode train|infer [--json FILE]\n"
+    "                         [--input CxHxW] [--classes N] [--width X] [--samples N]\n"
+    "  --net NAME        a network of the zoo\n"
+    "  --batch N         images a step\n"
+    "  --mode MODE       train: forward, backward and update; infer: forward, as planned for it\n"
+    "  --input, --classes, --width\n"
+    "                    instead of the network's own; width is a factor on its filters\n"
+    "  --json FILE       append one JSON object a line; - for standard output\n"
+    "  --samples N       timed samples (15)\n";
+
+struct request {
+    const char *name;
+    tess_zoo_options zoo;
+    int batch, samples;
+    bool training, has_mode;
+    FILE *json;
+};
+
+static int fail(int status, const char *text) {
+    fprintf(stderr, "tessera: %s\n", text);
+    return status;
+}
+
+struct net_work {
+    tess_net *net;
+    int batch;
+    bool training;
+    uint64_t step;
+};
+
+/* A small learning rate: the same labels again and again must not let the weights grow. */
+static tess_status net_work_run(void *user) {
+    struct net_work *work = user;
+    static const tess_sgd_desc sgd = {.lr = 1e-4f, .momentum = 0.9f};
+    if (!work->training) return tess_net_forward(work->net);
+    return tess_net_train_step(work->net, &sgd, work->batch, work->step++);
+}
+
+/* Random images in [-1, 1), labels in turn. */
+static tess_status fill(tess_context *ctx, struct net_work *work) {
+    tess_tensor *input = tess_net_input(work->net), *labels = tess_net_labels(work->net);
+    size_t count = tess_tensor_desc_elements(tess_tensor_get_desc(input));
+    int classes = tess_tensor_get_desc(tess_net_output(work->net))->c;
+    void *data = malloc((count + (size_t)work->batch) * sizeof(float));
+    if (!data)
+        return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY,
+                            "bench net: no host memory; give a smaller --batch");
+    uint32_t state = 1;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        ((float *)data)[i] = (float)(state >> 8) / 8388608.0f - 1;
+    }
+    tess_status status = tess_tensor_write(input, data, TESS_NHWC);
+    for (int i = 0; i < work->batch; i++)
+        ((int32_t *)data)[i] = i % classes;
+    if (!status && labels) status = tess_tensor_write(labels, data, TESS_NHWC);
+    free(data);
+    return status;
+}
+
+static bool print_result(tess_context *ctx, const struct request *request,
+                         const struct timed *timed, const tess_net_memory *memory) {
+    const char *mode = request->training ? "train" : "infer";
+    double ms = timed->median * 1e3, images = request->batch / timed->median;
+    uint64_t peak = tess_context_counters(ctx).device_bytes_peak;
+    if (request->json != stdout) {
+        printf("%s, driver %s\n", tess_context_device(ctx)->name,
+               tess_context_device(ctx)->driver_version);
+        printf(
+            "%s, batch %d, %s: %.2f ms +- %.2f, %.1f images/s; device memory %.1f MiB: parameters "
+            "%.1f, activations %.1f, workspace %.1f, operators %.1f\n",
+            request->name, request->batch, mode, ms, timed->mad * 1e3, images,
+            (double)peak / 1048576, (double)memory->parameters / 1048576,
+            (double)memory->activations / 1048576, (double)memory->workspace / 1048576,
+            (double)memory->operators / 1048576);
+    }
+    if (!request->json) return true;
+    json_t *row = json_pack("{s:s, s:i, s:s, s:f, s:f, s:f, s:I, s:s}", "net", request->name,
+                            "batch", request->batch, "mode", mode, "ms", ms, "ms_mad",
+                            timed->mad * 1e3, "images_per_s", images, "device_bytes_peak",
+                            (json_int_t)peak, "device", tess_context_device(ctx)->name);
+    bool written = row &&
+                   json_dumpf(row, request->json, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0 &&
+                   fputc('\n', request->json) != EOF;
+    json_decref(row);
+    return written;
+}
+
+static tess_status measure(tess_context *ctx, const tess_graph *graph,
+                           const struct request *request) {
+    struct net_work work = {.batch = request->batch, .training = request->training};
+    const tess_net_options options = {.batch = request->batch, .training = request->training};
+    struct timed timed = {.run = net_work_run, .user = &work};
+    tess_status status = tess_net_create(ctx, graph, &options, &work.net);
+    if (!status) status = tess_net_init(work.net, 1);
+    if (!status) status = fill(ctx, &work);
+    if (!status)
+        status = timing_interleaved(ctx, &timed, 1,
+                                    &(struct timing_options){.samples = request->samples});
+    tess_net_memory memory = tess_net_memory_info(work.net);
+    if (!status && !print_result(ctx, request, &timed, &memory))
+        status = context_fail(ctx, TESS_IO,
+                              "bench net: the JSON file cannot be written; is the disk full?");
+    tess_net_destroy(work.net);
+    return status;
+}
+
+static int bench(const char *device, const struct request *request) {
+    tess_error error = {0};
+    tess_context *ctx = NULL;
+    tess_graph *graph = NULL;
+    if (tess_zoo_build(request->name, &request->zoo, &error, &graph)) return fail(1, error.text);
+    int status = 1;
+    if (tess_context_create(&(tess_context_options){.device = device}, &error, &ctx)) {
+        fail(1, error.text);
+    } else if (tess_context_use_tuning(ctx, NULL) || measure(ctx, graph, request)) {
+        fail(1, tess_context_last_error(ctx));
+    } else {
+        status = 0;
+    }
+    tess_context_destroy(ctx);
+    tess_graph_destroy(graph);
+    return status;
+}
+
+/* A whole number from 1 to most, or 0. */
+static int positive(const char *text, int most) {
+    char *end;
+    long value = strtol(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && value >= 1 && value <= most ? (int)value : 0;
+}
+
+static bool set_number(struct request *request, int option, const char *value) {
+    char junk;
+    tess_zoo_options *zoo = &request->zoo;
+    switch (option) {
+    case 'b':
+        return (request->batch = positive(value, 65536)) > 0;
+    case 's':
+        return (request->samples = positive(value, 10000)) > 0;
+    case 'c':
+        return (zoo->classes = positive(value, 1 << 20)) > 0;
+    case 'w':
+        return sscanf(value, "%f%c", &zoo->width, &junk) == 1 && zoo->width > 0;
+    default:
+        return sscanf(value, "%6dx%6dx%6d%c", &zoo->c, &zoo->h, &zoo->w, &junk) == 3 &&
+               zoo->c > 0 && zoo->h > 0 && zoo->w > 0;
+    }
+}
+
+static int set_option(struct request *request, int option, const char *value) {
+    switch (option) {
+    case 'n':
+        request->name = value;
+        return 0;
+    case 'm':
+        request->training = strcmp(value, "train") == 0;
+        request->has_mode = request->training || strcmp(value, "infer") == 0;
+        return request->has_mode ? 0 : fail(2, "bench net: --mode is 'train' or 'infer'");
+    case 'j':
+        request->json = strcmp(value, "-") == 0 ? stdout : fopen(value, "a");
+        return request->json ? 0 : fail(1, "bench net: the JSON file cannot be written");
+    case 'h':
+        return fputs(usage, stdout) < 0 ? 1 : -1;
+    case '?':
+        return fail(2, "bench net: unknown option or missing value; see --help");
+    default:
+        return set_number(request, option, value)
+                   ? 0
+                   : fail(2, "bench net: a number is not one, or out of range; see --help");
+    }
+}
+
+int bench_net(const char *device, int argc, char **argv) {
+    static const struct option options[] = {
+        {"net", required_argument, NULL, 'n'},     {"batch", required_argument, NULL, 'b'},
+        {"mode", required_argument, NULL, 'm'},    {"input", required_argument, NULL, 'i'},
+        {"classes", required_argument, NULL, 'c'}, {"width", required_argument, NULL, 'w'},
+        {"samples", required_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    struct request request = {0};
+    int status = 0, option;
+    opterr = 0;
+    optind = 1;
+    while (!status && (option = getopt_long(argc, argv, "h", options, NULL)) != -1)
+        status = set_option(&request, option, optarg);
+    if (!status && (optind < argc || !request.name || !request.batch || !request.has_mode))
+        status = fail(2, "bench net: give --net, --batch and --mode, and nothing else; see --help");
+    if (!status) status = bench(device, &request);
+    if (request.json && request.json != stdout && fclose(request.json) && !status)
+        status = fail(1, "bench net: the JSON file could not be written; is the disk full?");
+    return status < 0 ? 0 : status;
+}
