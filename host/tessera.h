@@ -685,12 +685,24 @@ typedef struct tess_fc_layer {
     tess_init init;
 } tess_fc_layer;
 
+/* Batch normalisation (Ioffe and Szegedy 2015), a channel at a time: with the batch's mean and variance in training steps, with running
+   ones in tess_net_forward. An inference network folds it into the convolution before it where nobody else reads that.
+   Parameters as in PyTorch: weight, bias; running_mean and running_var are saved and loaded, but not trained. */
+typedef struct tess_batch_norm_layer {
+    const char *name;
+    float eps;      /* added to the variance; 0: 1e-5 */
+    float momentum; /* weight of a batch in the running values; 0: 0.1 */
+    tess_act act;
+} tess_batch_norm_layer;
+
 TESS_API tess_status tess_graph_create(const char *name, tess_error *error, tess_graph **out);
 TESS_API void tess_graph_destroy(tess_graph *graph);
 TESS_API tess_node tess_graph_input(tess_graph *graph, int c, int h, int w);
 TESS_API tess_node tess_graph_conv(tess_graph *graph, tess_node in, const tess_conv_layer *layer);
 TESS_API tess_node tess_graph_pool(tess_graph *graph, tess_node in, const tess_pool_layer *layer);
 TESS_API tess_node tess_graph_fc(tess_graph *graph, tess_node in, const tess_fc_layer *layer);
+TESS_API tess_node tess_graph_batch_norm(tess_graph *graph, tess_node in,
+                                         const tess_batch_norm_layer *layer);
 TESS_API tess_node tess_graph_activation(tess_graph *graph, tess_node in, const char *name,
                                          tess_act act);
 TESS_API tess_node tess_graph_add(tess_graph *graph, tess_node a, tess_node b, const char *name,
@@ -699,6 +711,11 @@ TESS_API tess_node tess_graph_concat(tess_graph *graph, const tess_node *parts, 
                                      const char *name);
 TESS_API tess_node tess_graph_dropout(tess_graph *graph, tess_node in, const char *name,
                                       float rate);
+/* An auxiliary classifier (Szegedy et al. 2015): in training steps softmax with cross-entropy on the same labels, its loss and
+   gradient times weight, above 0; in inference it and what only leads to it are left out. As many classes as at the graph's end. Nothing
+   can follow it. */
+TESS_API tess_node tess_graph_auxiliary(tess_graph *graph, tess_node in, const char *name,
+                                        float weight);
 /* Ends the graph: softmax with cross-entropy in training, softmax probabilities in inference. */
 TESS_API tess_node tess_graph_softmax(tess_graph *graph, tess_node in);
 
@@ -712,7 +729,7 @@ typedef struct tess_layer_info {
     const char *name, *kind;      /* kind: "conv", "pool", "fc", ... */
     char detail[96];              /* "96 11x11 / 4, ReLU" */
     int c, h, w;                  /* output */
-    uint64_t parameters, weights; /* weights: parameters without biases and other vectors */
+    uint64_t parameters, weights; /* trained; weights: without biases and other vectors */
     uint64_t neurons;             /* c * h * w */
     double flops; /* forward, one image; a multiply-add counts as two, an epilogue as none */
 } tess_layer_info;
@@ -774,13 +791,15 @@ TESS_API tess_status tess_net_train_step(tess_net *net, const tess_sgd_desc *sgd
 /* Forward and backward only, for gradient checks: gradients of the mean loss over the valid rows. */
 TESS_API tess_status tess_net_gradients(tess_net *net, int valid, uint64_t step);
 
-/* Summed loss and number of correct rows of the last train step or tess_net_gradients. Blocking. */
+/* Summed loss and number of correct rows of the last train step or tess_net_gradients. With auxiliary classifiers the loss is what the
+   step descends: that of the graph's end plus theirs times their weights; correct counts the graph's end alone. Blocking. */
 TESS_API tess_status tess_net_result(tess_net *net, float *loss_sum, int *correct);
 
-/* Parameters, in graph order: "conv1.weight", "conv1.bias". */
+/* Parameters, in graph order: "conv1.weight", "conv1.bias". Running means and variances are among them. */
 typedef struct tess_param {
     const char *name;
-    tess_tensor *value, *grad, *velocity; /* borrowed; grad and velocity NULL without training */
+    /* Borrowed. grad and velocity are NULL without training, and for running means and variances. */
+    tess_tensor *value, *grad, *velocity;
 } tess_param;
 TESS_API int tess_net_param_count(const tess_net *net);
 TESS_API tess_param tess_net_param(const tess_net *net, int index);

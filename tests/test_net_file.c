@@ -38,23 +38,27 @@ static void expect_same_buffer(tess_tensor *a, tess_tensor *b, const char *label
 /* What is loaded goes on to the same bytes as what was saved. */
 static void there_and_back(void **state) {
     tess_context *ctx = *state;
-    char path[64];
-    tess_graph *graph = test_net_graph("everything");
-    tess_net *saved = trained(ctx, graph, 3), *loaded = trained(ctx, graph, 0);
-    assert_ok(ctx, tess_net_save(saved, file_path(path), true, NULL));
-    assert_ok(ctx, tess_net_load(loaded, path, true));
-    expect_same_buffer(saved->values, loaded->values, "values");
-    expect_same_buffer(saved->velocities, loaded->velocities, "velocities");
-    for (uint64_t step = 3; step < 5; step++) {
-        const tess_sgd_desc sgd = {.lr = 0.1f, .momentum = 0.9f};
-        assert_ok(ctx, tess_net_train_step(saved, &sgd, ROWS, step));
-        assert_ok(ctx, tess_net_train_step(loaded, &sgd, ROWS, step));
+    static const char *const names[] = {"everything", "normalised"};
+    for (int i = 0; i < 2; i++) {
+        char path[64];
+        tess_graph *graph = test_net_graph(names[i]);
+        tess_net *saved = trained(ctx, graph, 3), *loaded = trained(ctx, graph, 0);
+        assert_ok(ctx, tess_net_save(saved, file_path(path), true, NULL));
+        assert_ok(ctx, tess_net_load(loaded, path, true));
+        expect_same_buffer(saved->values, loaded->values, "values");
+        expect_same_buffer(saved->velocities, loaded->velocities, "velocities");
+        if (saved->states) expect_same_buffer(saved->states, loaded->states, "running values");
+        for (uint64_t step = 3; step < 5; step++) {
+            const tess_sgd_desc sgd = {.lr = 0.1f, .momentum = 0.9f};
+            assert_ok(ctx, tess_net_train_step(saved, &sgd, ROWS, step));
+            assert_ok(ctx, tess_net_train_step(loaded, &sgd, ROWS, step));
+        }
+        expect_same_buffer(saved->values, loaded->values, "values two steps later");
+        tess_net_destroy(loaded);
+        tess_net_destroy(saved);
+        tess_graph_destroy(graph);
+        unlink(path);
     }
-    expect_same_buffer(saved->values, loaded->values, "values two steps later");
-    tess_net_destroy(loaded);
-    tess_net_destroy(saved);
-    tess_graph_destroy(graph);
-    unlink(path);
 }
 
 /* An inference network reads a training checkpoint and leaves the velocities. */

@@ -150,6 +150,38 @@ static void steps_follow_the_rule(void **state) {
     tess_graph_destroy(graph);
 }
 
+/* Running means and variances move with the batches, and nothing else moves them: no weight decay, no learning rate. */
+static void running_values_are_not_trained(void **state) {
+    tess_context *ctx = *state;
+    const tess_sgd_desc sgd = {.lr = 0.1f, .weight_decay = 0.5f};
+    tess_graph *graph = test_net_graph("normalised");
+    struct test_batch batch = test_batch_make(graph, ROWS, ROWS, 2);
+    float *states[2];
+    size_t bytes = 0;
+    for (int run = 0; run < 2; run++) {
+        tess_net *net = test_net_make(ctx, graph, &training, NULL, &batch);
+        float *before = check_read(net->states);
+        if (run == 0)
+            assert_ok(ctx, tess_net_gradients(net, ROWS, 0));
+        else
+            assert_ok(ctx, tess_net_train_step(net, &sgd, ROWS, 0));
+        states[run] = check_read(net->states);
+        bytes = tess_tensor_desc_bytes(tess_tensor_get_desc(net->states));
+        assert_memory_not_equal(before, states[run], bytes);
+        assert_ok(ctx, tess_net_forward(net));
+        float *after = check_read(net->states);
+        check_same_bytes(after, states[run], bytes, "running values after an inference");
+        free(before);
+        free(after);
+        tess_net_destroy(net);
+    }
+    check_same_bytes(states[0], states[1], bytes, "running values after a training step");
+    free(states[0]);
+    free(states[1]);
+    test_batch_free(&batch);
+    tess_graph_destroy(graph);
+}
+
 /* A network that is initialised anew trains as a new one does. */
 static void init_forgets_the_past(void **state) {
     tess_context *ctx = *state;
@@ -176,8 +208,8 @@ static void init_forgets_the_past(void **state) {
 static void five_steps_repeat_bit_for_bit(void **state) {
     tess_context *ctx = *state;
     const tess_sgd_desc sgd = {.lr = 0.05f, .momentum = 0.9f};
-    static const char *const names[] = {"everything", "residual", "lenet5"};
-    for (int i = 0; i < (check_tiny() ? 2 : 3); i++) {
+    static const char *const names[] = {"everything", "residual", "normalised", "lenet5"};
+    for (int i = 0; i < (check_tiny() ? 3 : 4); i++) {
         tess_graph *graph = test_net_graph(names[i]);
         float *values[2];
         size_t bytes = 0;
@@ -262,6 +294,7 @@ int main(void) {
         cmocka_unit_test(initial_weights),
         cmocka_unit_test(initial_weights_follow_the_seed),
         cmocka_unit_test(steps_follow_the_rule),
+        cmocka_unit_test(running_values_are_not_trained),
         cmocka_unit_test(init_forgets_the_past),
         cmocka_unit_test(five_steps_repeat_bit_for_bit),
         cmocka_unit_test(dropout_follows_seed_and_step),

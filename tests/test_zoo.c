@@ -151,6 +151,60 @@ static void all_conv(void **state) {
     expect_parameters("all-conv", 1369738);
 }
 
+/* As torchvision counts them. */
+static void resnet_totals(void **state) {
+    (void)state;
+    expect_parameters("resnet18", 11689512);
+    expect_parameters("resnet34", 21797672);
+    expect_parameters("resnet50", 25557032);
+    expect_parameters("resnet101", 44549160);
+    expect_parameters("resnet152", 60192808);
+    expect_parameters("resnet20-cifar", 272474);
+}
+
+static void resnet_layers(void **state) {
+    (void)state;
+    const struct want basic[] = {{"conv1", 64, 112, 112, 9408},
+                                 {"bn1", 64, 112, 112, 128},
+                                 {"maxpool", 64, 56, 56, 0},
+                                 {"layer1.1.add", 64, 56, 56, 0},
+                                 {"layer2.0.conv1", 128, 28, 28, 73728},
+                                 {"layer2.0.downsample.0", 128, 28, 28, 8192},
+                                 {"layer2.0.downsample.1", 128, 28, 28, 256},
+                                 {"layer4.1.add", 512, 7, 7, 0},
+                                 {"avgpool", 512, 1, 1, 0},
+                                 {"fc", 1000, 1, 1, 513000}};
+    const struct want bottleneck[] = {{"layer1.0.conv1", 64, 56, 56, 4096},
+                                      {"layer1.0.conv3", 256, 56, 56, 16384},
+                                      {"layer1.0.downsample.0", 256, 56, 56, 16384},
+                                      {"layer3.0.conv2", 256, 14, 14, 589824},
+                                      {"layer4.2.add", 2048, 7, 7, 0},
+                                      {"fc", 1000, 1, 1, 2049000}};
+    const struct want preact[] = {{"layer4.2.add", 2048, 7, 7, 0}, {"bn5", 2048, 7, 7, 4096}};
+    const struct want cifar[] = {{"layer1.2.add", 16, 32, 32, 0}, {"layer3.2.add", 64, 8, 8, 0}};
+    expect_layers("resnet18", basic, sizeof basic / sizeof basic[0]);
+    expect_layers("resnet50", bottleneck, sizeof bottleneck / sizeof bottleneck[0]);
+    expect_layers("resnet50-preact", preact, sizeof preact / sizeof preact[0]);
+    expect_layers("resnet20-cifar", cifar, sizeof cifar / sizeof cifar[0]);
+}
+
+/* As torchvision counts them; 3,326,696 of them in the auxiliary classifier. */
+static void inception_v3(void **state) {
+    (void)state;
+    const struct want want[] = {{"Conv2d_4a_3x3.bn", 192, 71, 71, 384},
+                                {"concat1", 256, 35, 35, 0},
+                                {"concat3", 288, 35, 35, 0},
+                                {"concat4", 768, 17, 17, 0},
+                                {"Mixed_6b.branch7x7_2.conv", 128, 17, 17, 114688},
+                                {"concat8", 768, 17, 17, 0},
+                                {"AuxLogits.fc", 1000, 1, 1, 769000},
+                                {"concat9", 1280, 8, 8, 0},
+                                {"concat11", 2048, 8, 8, 0},
+                                {"fc", 1000, 1, 1, 2049000}};
+    expect_layers("inception-v3", want, sizeof want / sizeof want[0]);
+    expect_parameters("inception-v3", 27161264);
+}
+
 /* Channels scale and stay even; classes do not scale. */
 static void width(void **state) {
     (void)state;
@@ -176,7 +230,7 @@ static void every_entry_builds(void **state) {
         assert_string_equal(tess_graph_name(graph), tess_zoo_name(count));
         tess_graph_destroy(graph);
     }
-    assert_int_equal(count, 10);
+    assert_int_equal(count, 19);
     assert_null(tess_zoo_about(count));
     assert_null(tess_zoo_name(-1));
 }
@@ -212,6 +266,9 @@ int main(void) {
         cmocka_unit_test(vgg16_layers),
         cmocka_unit_test(all_conv),
         cmocka_unit_test(width),
+        cmocka_unit_test(resnet_totals),
+        cmocka_unit_test(resnet_layers),
+        cmocka_unit_test(inception_v3),
         cmocka_unit_test(every_entry_builds),
         cmocka_unit_test(errors),
     };

@@ -241,40 +241,103 @@ static tess_status backward_dropout(struct lowering *lo, int index) {
     return status ? status : hand_over(lo, layer->inputs[0], grad);
 }
 
-static tess_status backward_softmax(struct lowering *lo, int index) {
+/* The gradient stays in its slot where it can: as that of the input, or with a residual as that of the residual, whose activation it has
+   then gone through. */
+static tess_status backward_batch_norm(struct lowering *lo, int index) {
     tess_net *net = lo->net;
-    int input = net->graph->layers[index].inputs[0], labels = 0, result = 0;
+    const struct lowered *low = &lo->layers[index];
+    int input = net->graph->layers[index].inputs[0];
+    bool trains = lo->layers[lo->layers[input].source].trains;
+    bool in_place = trains && low->residual < 0;
+    struct sink dx = {.source = -1, .slot = low->grad};
+    tess_tensor_desc desc = layer_desc(net, index);
+    tess_status status = TESS_OK;
+    if (!in_place)
+        status = trains ? sink_begin(lo, input, &dx) : slot_add(net, &desc, index, &dx.slot);
+    if (status) return status;
+    bool reads_y = tess_batch_norm_backward_reads_y(net->ops[index].norm);
+    bool split = low->residual >= 0 && low->act.kind != TESS_ACT_NONE;
+    status = emit(net, &(struct instruction){
+                           .run = run_batch_norm_backward,
+                           .layer = index,
+                           .phases = PHASE_TRAIN,
+                           .as.norm = net->ops[index].norm,
+                           .workspace_bytes = tess_batch_norm_workspace(net->ops[index].norm),
+                           .slots = {[OP_X] = lo->layers[input].value,
+                                     [OP_Y] = reads_y ? low->value : SLOT_NONE,
+                                     [OP_DY] = low->grad,
+                                     [OP_W] = param_of(lo, index, 0)->value_slot,
+                                     [OP_BIAS] = param_of(lo, index, 1)->value_slot,
+                                     [OP_SAVED_MEAN] = low->saved_mean,
+                                     [OP_SAVED_INVSTD] = low->saved_invstd,
+                                     [OP_DX] = dx.slot,
+                                     [OP_DAUX] = split ? low->grad : SLOT_NONE,
+                                     [OP_DW] = param_of(lo, index, 0)->grad_slot,
+                                     [OP_DBIAS] = param_of(lo, index, 1)->grad_slot}});
+    if (!status) status = sink_end(lo, &dx);
+    if (status) return status;
+    if (in_place) return hand_over(lo, input, low->grad);
+    return low->residual < 0 ? TESS_OK : hand_over(lo, low->residual, low->grad);
+}
+
+/* Both kinds of classifiers. result: where the loss goes. */
+static tess_status backward_loss(struct lowering *lo, int index, float weight,
+                                 tess_tensor *result) {
+    tess_net *net = lo->net;
+    int input = net->graph->layers[index].inputs[0], labels = 0, slot = 0;
     struct sink dx;
     tess_status status = slot_add_fixed(net, net->labels, &labels);
-    if (!status) status = slot_add_fixed(net, net->result, &result);
+    if (!status) status = slot_add_fixed(net, result, &slot);
     if (!status) status = sink_begin(lo, input, &dx);
     if (status) return status;
-    return emit(net, &(struct instruction){.run = run_loss,
-                                           .layer = index,
-                                           .phases = PHASE_TRAIN,
-                                           .workspace_bytes =
-                                               2 * (size_t)net->options.batch * sizeof(float),
-                                           .slots = {[OP_X] = lo->layers[input].value,
-                                                     [OP_AUX] = labels,
-                                                     [OP_Y] = result,
-                                                     [OP_DX] = dx.slot}});
+    status = emit(net, &(struct instruction){.run = run_loss,
+                                             .layer = index,
+                                             .phases = PHASE_TRAIN,
+                                             .as.weight = weight,
+                                             .workspace_bytes =
+                                                 2 * (size_t)net->options.batch * sizeof(float),
+                                             .slots = {[OP_X] = lo->layers[input].value,
+                                                       [OP_AUX] = labels,
+                                                       [OP_Y] = slot,
+                                                       [OP_DX] = dx.slot}});
+    return status ? status : sink_end(lo, &dx);
+}
+
+static tess_status backward_softmax(struct lowering *lo, int index) {
+    return backward_loss(lo, index, 1, lo->net->result);
+}
+
+static tess_status backward_auxiliary(struct lowering *lo, int index) {
+    const tess_graph *graph = lo->net->graph;
+    int number = 0;
+    for (int i = 0; i < index; i++)
+        number += graph->layers[i].kind == LAYER_AUXILIARY;
+    return backward_loss(lo, index, graph->layers[index].as.weight,
+                         lo->net->auxiliary_results[number]);
 }
 
 static tess_status (*const backward_rows[LAYER_KINDS])(struct lowering *lo, int index) = {
-    [LAYER_CONV] = backward_conv,       [LAYER_POOL] = backward_pool,
-    [LAYER_FC] = backward_fc,           [LAYER_ACTIVATION] = backward_activation,
-    [LAYER_ADD] = backward_add,         [LAYER_CONCAT] = backward_concat,
-    [LAYER_DROPOUT] = backward_dropout, [LAYER_SOFTMAX] = backward_softmax,
+    [LAYER_CONV] = backward_conv,
+    [LAYER_POOL] = backward_pool,
+    [LAYER_FC] = backward_fc,
+    [LAYER_BATCH_NORM] = backward_batch_norm,
+    [LAYER_ACTIVATION] = backward_activation,
+    [LAYER_ADD] = backward_add,
+    [LAYER_CONCAT] = backward_concat,
+    [LAYER_DROPOUT] = backward_dropout,
+    [LAYER_AUXILIARY] = backward_auxiliary,
+    [LAYER_SOFTMAX] = backward_softmax,
 };
 
-/* The softmax always, for the loss; of the others those with a parameter before their output. */
+/* Classifiers always, for the loss; of the others those with a parameter before their output. */
 tess_status lower_backward(struct lowering *lo) {
     const tess_graph *graph = lo->net->graph;
     for (int i = graph->count - 1; i >= 0; i--) {
         const struct lowered *low = &lo->layers[i];
-        bool wanted = low->trains || graph->layers[i].kind == LAYER_SOFTMAX;
-        if (low->folded || !wanted || !backward_rows[graph->layers[i].kind]) continue;
-        tess_status status = backward_rows[graph->layers[i].kind](lo, i);
+        enum layer_kind kind = graph->layers[i].kind;
+        bool wanted = low->trains || kind == LAYER_SOFTMAX || kind == LAYER_AUXILIARY;
+        if (low->folded || !wanted || !backward_rows[kind]) continue;
+        tess_status status = backward_rows[kind](lo, i);
         if (status)
             return error_prefix(&lo->net->ctx->error, status, "layer %s, backward",
                                 graph->layers[i].name);

@@ -87,9 +87,12 @@ static tess_status set_inputs(tess_graph *graph, struct layer *layer, const tess
                              "layer %s: input %d is no node of this graph; pass what a building "
                              "function gave",
                              layer->name, i);
-        if (graph->layers[in[i]].kind == LAYER_SOFTMAX)
+        const struct layer *input = &graph->layers[in[i]];
+        if (input->kind == LAYER_SOFTMAX || input->kind == LAYER_AUXILIARY)
             return error_set(&graph->error, TESS_INVALID_ARGUMENT,
-                             "layer %s: follows the softmax; softmax ends a graph", layer->name);
+                             "layer %s: follows %s, which is a classifier; build on the layer "
+                             "before it",
+                             layer->name, input->name);
     }
     if (count == 0) return TESS_OK;
     layer->inputs = malloc((size_t)count * sizeof *layer->inputs);
@@ -236,6 +239,16 @@ tess_node tess_graph_fc(tess_graph *graph, tess_node in, const tess_fc_layer *la
     return add_layer(graph, fc, layer->name, &in, 1);
 }
 
+tess_node tess_graph_batch_norm(tess_graph *graph, tess_node in,
+                                const tess_batch_norm_layer *layer) {
+    if (!ready(graph, layer, LAYER_BATCH_NORM)) return TESS_NODE_NONE;
+    struct layer norm = {.kind = LAYER_BATCH_NORM,
+                         .act = layer->act,
+                         .as.norm = {.eps = layer->eps != 0 ? layer->eps : 1e-5f,
+                                     .momentum = layer->momentum != 0 ? layer->momentum : 0.1f}};
+    return add_layer(graph, norm, layer->name, &in, 1);
+}
+
 tess_node tess_graph_activation(tess_graph *graph, tess_node in, const char *name, tess_act act) {
     if (!ready(graph, graph, LAYER_ACTIVATION)) return TESS_NODE_NONE;
     return add_layer(graph, (struct layer){.kind = LAYER_ACTIVATION, .act = act}, name, &in, 1);
@@ -264,6 +277,12 @@ tess_node tess_graph_dropout(tess_graph *graph, tess_node in, const char *name, 
     return add_layer(graph, (struct layer){.kind = LAYER_DROPOUT, .as.rate = rate}, name, &in, 1);
 }
 
+tess_node tess_graph_auxiliary(tess_graph *graph, tess_node in, const char *name, float weight) {
+    if (!ready(graph, graph, LAYER_AUXILIARY)) return TESS_NODE_NONE;
+    return add_layer(graph, (struct layer){.kind = LAYER_AUXILIARY, .as.weight = weight}, name, &in,
+                     1);
+}
+
 tess_node tess_graph_softmax(tess_graph *graph, tess_node in) {
     if (!ready(graph, graph, LAYER_SOFTMAX)) return TESS_NODE_NONE;
     return add_layer(graph, (struct layer){.kind = LAYER_SOFTMAX}, NULL, &in, 1);
@@ -285,11 +304,17 @@ tess_status tess_graph_check(const tess_graph *graph, tess_error *error) {
         return error_set(error, TESS_INVALID_ARGUMENT,
                          "graph %s: does not end with a softmax; end it with tess_graph_softmax",
                          graph->name);
-    for (int i = 0; i < last; i++)
-        if (graph->layers[i].consumers == 0)
+    for (int i = 0; i < last; i++) {
+        const struct layer *layer = &graph->layers[i];
+        if (layer->kind == LAYER_AUXILIARY && layer->c != graph->layers[last].c)
+            return error_set(error, TESS_INVALID_SHAPE,
+                             "layer %s: has %d classes, the graph's end %d; give both the same",
+                             layer->name, layer->c, graph->layers[last].c);
+        if (layer->consumers == 0 && layer->kind != LAYER_AUXILIARY)
             return error_set(error, TESS_INVALID_ARGUMENT,
                              "layer %s: nothing reads its output; use it or leave it out",
-                             graph->layers[i].name);
+                             layer->name);
+    }
     return TESS_OK;
 }
 
@@ -318,6 +343,7 @@ tess_layer_info tess_graph_layer_info(const tess_graph *graph, int index) {
                           .flops = kind->flops ? kind->flops(layer) : 0};
     memcpy(info.detail, layer->detail, sizeof info.detail);
     for (int i = 0; i < count; i++) {
+        if (specs[i].state) continue;
         uint64_t size = tess_tensor_desc_elements(&specs[i].desc);
         info.parameters += size;
         if (specs[i].start == START_WEIGHTS) info.weights += size;

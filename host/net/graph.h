@@ -12,10 +12,12 @@ enum layer_kind {
     LAYER_CONV,
     LAYER_POOL,
     LAYER_FC,
+    LAYER_BATCH_NORM,
     LAYER_ACTIVATION,
     LAYER_ADD,
     LAYER_CONCAT,
     LAYER_DROPOUT,
+    LAYER_AUXILIARY,
     LAYER_SOFTMAX,
     LAYER_KINDS
 };
@@ -41,7 +43,11 @@ struct layer {
             int inputs;  /* c * h * w */
             int outputs;
         } fc;
-        float rate; /* dropout */
+        struct {
+            float eps, momentum;
+        } norm;
+        float rate;   /* dropout */
+        float weight; /* auxiliary classifiers */
     } as;
 };
 

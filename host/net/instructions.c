@@ -72,6 +72,38 @@ tess_status run_fc_backward_weights(const tess_net *net, const struct instructio
                                     in->workspace);
 }
 
+tess_status run_batch_norm(const tess_net *net, const struct instruction *in) {
+    const tess_batch_norm_args args = {.x = in->t[OP_X],
+                                       .scale = in->t[OP_W],
+                                       .bias = in->t[OP_BIAS],
+                                       .residual = in->t[OP_AUX],
+                                       .y = in->t[OP_Y],
+                                       .running_mean = in->t[OP_RUNNING_MEAN],
+                                       .running_var = in->t[OP_RUNNING_VAR],
+                                       .saved_mean = in->t[OP_SAVED_MEAN],
+                                       .saved_invstd = in->t[OP_SAVED_INVSTD],
+                                       .workspace = in->workspace};
+    return net->training_now ? tess_batch_norm_forward_training(in->as.norm, &args)
+                             : tess_batch_norm_forward_inference(in->as.norm, &args);
+}
+
+tess_status run_batch_norm_backward(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    return tess_batch_norm_backward(
+        in->as.norm, &(tess_batch_norm_grad_args){.x = in->t[OP_X],
+                                                  .y = in->t[OP_Y],
+                                                  .dy = in->t[OP_DY],
+                                                  .scale = in->t[OP_W],
+                                                  .bias = in->t[OP_BIAS],
+                                                  .saved_mean = in->t[OP_SAVED_MEAN],
+                                                  .saved_invstd = in->t[OP_SAVED_INVSTD],
+                                                  .dx = in->t[OP_DX],
+                                                  .dresidual = in->t[OP_DAUX],
+                                                  .dscale = in->t[OP_DW],
+                                                  .dbias = in->t[OP_DBIAS],
+                                                  .workspace = in->workspace});
+}
+
 tess_status run_activation(const tess_net *net, const struct instruction *in) {
     return tess_activation_forward(net->eltwise, in->as.act, in->t[OP_X], in->t[OP_Y]);
 }
@@ -111,7 +143,7 @@ tess_status run_softmax(const tess_net *net, const struct instruction *in) {
 tess_status run_loss(const tess_net *net, const struct instruction *in) {
     return tess_xent(net->softmax, &(tess_xent_args){.logits = in->t[OP_X],
                                                      .labels = in->t[OP_AUX],
-                                                     .scale = net->loss_scale,
+                                                     .scale = net->loss_scale * in->as.weight,
                                                      .result = in->t[OP_Y],
                                                      .dlogits = in->t[OP_DX],
                                                      .workspace = in->workspace});

@@ -76,6 +76,15 @@ static int fc_params(const struct layer *layer, struct param_spec specs[LAYER_PA
     return 2;
 }
 
+static int batch_norm_params(const struct layer *layer, struct param_spec specs[LAYER_PARAMS]) {
+    specs[0] = vector_spec("weight", layer->c, START_ONE);
+    specs[1] = vector_spec("bias", layer->c, START_ZERO);
+    specs[2] = vector_spec("running_mean", layer->c, START_ZERO);
+    specs[3] = vector_spec("running_var", layer->c, START_ONE);
+    specs[2].state = specs[3].state = true;
+    return 4;
+}
+
 int layer_params(const struct layer *layer, struct param_spec specs[LAYER_PARAMS]) {
     const struct layer_kind_info *kind = &layer_kinds[layer->kind];
     return kind->params ? kind->params(layer, specs) : 0;
@@ -99,6 +108,11 @@ static double pool_flops(const struct layer *layer) {
 
 static double fc_flops(const struct layer *layer) {
     return 2.0 * layer->as.fc.inputs * layer->as.fc.outputs;
+}
+
+/* A multiply-add an element, as in inference. */
+static double batch_norm_flops(const struct layer *layer) {
+    return 2 * neurons(layer);
 }
 
 /* ---------------------------------------------------------------- words */
@@ -163,6 +177,10 @@ static void dropout_describe(const struct layer *layer, char detail[LAYER_DETAIL
     APPEND(detail, "rate %g", (double)layer->as.rate);
 }
 
+static void auxiliary_describe(const struct layer *layer, char detail[LAYER_DETAIL_SIZE]) {
+    APPEND(detail, "weight %g, in training only", (double)layer->as.weight);
+}
+
 /* ---------------------------------------------------------------- the kinds */
 
 const struct layer_kind_info layer_kinds[LAYER_KINDS] = {
@@ -170,17 +188,20 @@ const struct layer_kind_info layer_kinds[LAYER_KINDS] = {
     [LAYER_CONV] = {"conv", true, shape_conv, conv_params, conv_flops, conv_describe},
     [LAYER_POOL] = {"pool", true, shape_pool, pool_params, pool_flops, pool_describe},
     [LAYER_FC] = {"fc", true, shape_fc, fc_params, fc_flops, fc_describe},
+    [LAYER_BATCH_NORM] = {"batchnorm", true, shape_batch_norm, batch_norm_params, batch_norm_flops,
+                          append_act},
     [LAYER_ACTIVATION] = {"activation", true, shape_same, NULL, neurons, append_act},
     [LAYER_ADD] = {"add", true, shape_add, NULL, neurons, append_act},
     [LAYER_CONCAT] = {"concat", true, shape_concat, NULL, NULL, concat_describe},
     [LAYER_DROPOUT] = {"dropout", true, shape_dropout, NULL, neurons, dropout_describe},
+    [LAYER_AUXILIARY] = {"auxiliary", true, shape_auxiliary, NULL, neurons, auxiliary_describe},
     [LAYER_SOFTMAX] = {"softmax", false, shape_softmax, NULL, neurons, NULL},
 };
 
 tess_act layer_act(const struct tess_graph *graph, int index, int *folded) {
     const struct layer *layer = &graph->layers[index];
     bool can_fold = layer->kind == LAYER_CONV || layer->kind == LAYER_FC ||
-                    layer->kind == LAYER_ADD ||
+                    layer->kind == LAYER_ADD || layer->kind == LAYER_BATCH_NORM ||
                     (layer->kind == LAYER_POOL && layer->as.pool.mode == TESS_POOL_WEIGHTED);
     *folded = -1;
     if (!can_fold || layer->act.kind != TESS_ACT_NONE || layer->consumers != 1) return layer->act;

@@ -12,10 +12,11 @@ struct param_spec {
     tess_tensor_desc desc; /* on the device */
     int rank;              /* in a file: 4: K C R S; 2: K by C H W; 1: a vector */
     enum param_start start;
+    bool state;             /* saved and loaded, but not trained */
     double fan_in, fan_out; /* START_WEIGHTS */
 };
 
-#define LAYER_PARAMS 2 /* at most */
+#define LAYER_PARAMS 4 /* at most */
 
 struct layer_kind_info {
     const char *name;
@@ -45,6 +46,9 @@ tess_status shape_same(const struct tess_graph *graph, struct layer *layer, tess
 tess_status shape_add(const struct tess_graph *graph, struct layer *layer, tess_error *error);
 tess_status shape_concat(const struct tess_graph *graph, struct layer *layer, tess_error *error);
 tess_status shape_dropout(const struct tess_graph *graph, struct layer *layer, tess_error *error);
+tess_status shape_batch_norm(const struct tess_graph *graph, struct layer *layer,
+                             tess_error *error);
+tess_status shape_auxiliary(const struct tess_graph *graph, struct layer *layer, tess_error *error);
 tess_status shape_softmax(const struct tess_graph *graph, struct layer *layer, tess_error *error);
 
 #endif

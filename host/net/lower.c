@@ -84,13 +84,16 @@ static tess_status forward_conv(struct lowering *lo, int index) {
     tess_conv_desc desc = layer->as.conv;
     desc.n = net->options.batch;
     tess_conv_options options = {.pass = TESS_CONV_FWD,
-                                 .bias = layer->bias,
+                                 .bias = layer->bias || low->norm >= 0,
                                  .residual = low->residual >= 0,
                                  .act = low->act,
                                  .strict = net->options.strict,
                                  .limit_workspace = net->options.limit_workspace,
                                  .workspace_limit = net->options.workspace_limit};
+    int weight = param_slot(lo, index, 0);
+    int bias = layer->bias ? param_slot(lo, index, 1) : SLOT_NONE;
     tess_status status = tess_conv_plan_create(net->ctx, &desc, &options, plan);
+    if (!status && low->norm >= 0) status = lower_folded_norm(lo, index, &weight, &bias);
     if (status) return status;
     return emit(net, &(struct instruction){
                          .run = run_conv_forward,
@@ -99,8 +102,53 @@ static tess_status forward_conv(struct lowering *lo, int index) {
                          .as.conv = *plan,
                          .workspace_bytes = tess_conv_plan_info(*plan).workspace,
                          .slots = {[OP_X] = value_of(lo, layer, 0),
+                                   [OP_W] = weight,
+                                   [OP_BIAS] = bias,
+                                   [OP_AUX] = low->residual >= 0 ? lo->layers[low->residual].value
+                                                                 : SLOT_NONE,
+                                   [OP_Y] = low->value}});
+}
+
+/* Training keeps the batch's statistics for the gradient. */
+static tess_status saved_statistics(struct lowering *lo, int index) {
+    tess_tensor_desc desc = {.dtype = TESS_F32,
+                             .layout = TESS_NHWC,
+                             .n = 1,
+                             .c = lo->net->graph->layers[index].c,
+                             .h = 1,
+                             .w = 1};
+    tess_status status = slot_add(lo->net, &desc, index, &lo->layers[index].saved_mean);
+    return status ? status : slot_add(lo->net, &desc, index, &lo->layers[index].saved_invstd);
+}
+
+static tess_status forward_batch_norm(struct lowering *lo, int index) {
+    tess_net *net = lo->net;
+    const struct layer *layer = &net->graph->layers[index];
+    struct lowered *low = &lo->layers[index];
+    tess_batch_norm_desc desc = {.n = net->options.batch,
+                                 .c = layer->c,
+                                 .h = layer->h,
+                                 .w = layer->w,
+                                 .eps = layer->as.norm.eps,
+                                 .momentum = layer->as.norm.momentum,
+                                 .residual = low->residual >= 0,
+                                 .act = low->act};
+    tess_status status = tess_batch_norm_create(net->ctx, &desc, &net->ops[index].norm);
+    if (!status && net->options.training) status = saved_statistics(lo, index);
+    if (status) return status;
+    return emit(net, &(struct instruction){
+                         .run = run_batch_norm,
+                         .layer = index,
+                         .phases = PHASE_BOTH,
+                         .as.norm = net->ops[index].norm,
+                         .workspace_bytes = tess_batch_norm_workspace(net->ops[index].norm),
+                         .slots = {[OP_X] = value_of(lo, layer, 0),
                                    [OP_W] = param_slot(lo, index, 0),
-                                   [OP_BIAS] = layer->bias ? param_slot(lo, index, 1) : SLOT_NONE,
+                                   [OP_BIAS] = param_slot(lo, index, 1),
+                                   [OP_RUNNING_MEAN] = param_slot(lo, index, 2),
+                                   [OP_RUNNING_VAR] = param_slot(lo, index, 3),
+                                   [OP_SAVED_MEAN] = low->saved_mean,
+                                   [OP_SAVED_INVSTD] = low->saved_invstd,
                                    [OP_AUX] = low->residual >= 0 ? lo->layers[low->residual].value
                                                                  : SLOT_NONE,
                                    [OP_Y] = low->value}});
@@ -214,6 +262,13 @@ static tess_status forward_dropout(struct lowering *lo, int index) {
                     .slots = {[OP_X] = value_of(lo, layer, 0), [OP_Y] = lo->layers[index].value}});
 }
 
+/* Its loss has an instruction of its own, in backward.c. */
+static tess_status forward_auxiliary(struct lowering *lo, int index) {
+    (void)lo;
+    (void)index;
+    return TESS_OK;
+}
+
 static tess_status forward_softmax(struct lowering *lo, int index) {
     const struct layer *layer = &lo->net->graph->layers[index];
     struct lowered *low = &lo->layers[index];
@@ -235,55 +290,14 @@ static const struct forward_row {
     [LAYER_CONV] = {forward_conv, true},
     [LAYER_POOL] = {forward_pool, true},
     [LAYER_FC] = {forward_fc, true},
+    [LAYER_BATCH_NORM] = {forward_batch_norm, true},
     [LAYER_ACTIVATION] = {forward_activation, true},
     [LAYER_ADD] = {forward_add, true},
     [LAYER_CONCAT] = {forward_concat, true},
     [LAYER_DROPOUT] = {forward_dropout, true},
+    [LAYER_AUXILIARY] = {forward_auxiliary, false},
     [LAYER_SOFTMAX] = {forward_softmax, false},
 };
-
-/* ---------------------------------------------------------------- folding */
-
-static void fold(struct lowering *lo, int index, int into) {
-    lo->layers[index].folded = true;
-    lo->layers[index].source = lo->layers[into].source;
-}
-
-/* An addition folds into the convolution that is the last of its summands to be computed, if nobody else reads that. Only in
-   inference: training needs the sum's parts apart. */
-static void fold_addition(struct lowering *lo, int index) {
-    const tess_graph *graph = lo->net->graph;
-    const struct layer *add = &graph->layers[index];
-    int later = add->inputs[0] > add->inputs[1] ? add->inputs[0] : add->inputs[1];
-    int other = add->inputs[0] + add->inputs[1] - later;
-    const struct layer *conv = &graph->layers[later];
-    if (conv->kind != LAYER_CONV || conv->consumers != 1 || conv->act.kind != TESS_ACT_NONE) return;
-    lo->layers[later].residual = other;
-    lo->layers[later].act = lo->layers[index].act;
-    fold(lo, index, later);
-}
-
-static void fold_layers(struct lowering *lo) {
-    const tess_graph *graph = lo->net->graph;
-    bool training = lo->net->options.training;
-    for (int i = 0; i < graph->count; i++) {
-        const struct layer *layer = &graph->layers[i];
-        struct lowered *low = &lo->layers[i];
-        if (!low->folded) {
-            int activation = -1;
-            low->source = i;
-            low->residual = -1;
-            low->act = layer_act(graph, i, &activation);
-            if (layer->kind == LAYER_ADD && !training) fold_addition(lo, i);
-            if (activation >= 0) fold(lo, activation, i);
-            if (layer->kind == LAYER_DROPOUT && !training) fold(lo, i, layer->inputs[0]);
-        }
-        struct param_spec specs[LAYER_PARAMS];
-        low->trains = layer_params(layer, specs) > 0;
-        for (int k = 0; k < layer->input_count; k++)
-            low->trains = low->trains || lo->layers[layer->inputs[k]].trains;
-    }
-}
 
 static tess_status lower_forward(struct lowering *lo, int index) {
     struct lowered *low = &lo->layers[index];
@@ -292,12 +306,17 @@ static tess_status lower_forward(struct lowering *lo, int index) {
         low->value = lo->layers[low->source].value;
         return TESS_OK;
     }
+    if (!low->inferred && !lo->net->options.training) return TESS_OK;
     if (row->value) {
         tess_tensor_desc desc = layer_desc(lo->net, index);
         tess_status status = slot_add(lo->net, &desc, index, &low->value);
         if (status) return status;
     }
-    return row->lower(lo, index);
+    int first = lo->net->instruction_count;
+    tess_status status = row->lower(lo, index);
+    for (int i = first; i < lo->net->instruction_count && !low->inferred; i++)
+        lo->net->instructions[i].phases = PHASE_TRAIN;
+    return status;
 }
 
 /* Slot 0, which is no buffer, and those of the parameters. */

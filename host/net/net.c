@@ -39,7 +39,16 @@ static tess_status ports_create(tess_net *net) {
     if (!status) status = tess_tensor_create(net->ctx, &output, &net->output);
     if (status || !net->options.training) return status;
     status = tess_tensor_create(net->ctx, &labels, &net->labels);
-    return status ? status : tess_tensor_create(net->ctx, &result, &net->result);
+    if (!status) status = tess_tensor_create(net->ctx, &result, &net->result);
+    net->auxiliary_results = calloc((size_t)net->graph->count, sizeof *net->auxiliary_results);
+    if (!status && !net->auxiliary_results)
+        return context_fail(net->ctx, TESS_OUT_OF_HOST_MEMORY,
+                            "no host memory; free some and try again");
+    for (int i = 0; i < net->graph->count && !status; i++)
+        if (net->graph->layers[i].kind == LAYER_AUXILIARY)
+            status = tess_tensor_create(net->ctx, &result,
+                                        &net->auxiliary_results[net->auxiliary_count++]);
+    return status;
 }
 
 tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_net_options *options,
@@ -56,6 +65,7 @@ tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_ne
     net->graph = graph;
     if (options) net->options = *options;
     if (net->options.batch == 0) net->options.batch = 1;
+    net->keep_batch_norm = debug && debug->keep_batch_norm;
     net->classes = graph->layers[graph->count - 1].c;
     status = operators_create(net);
     if (!status) status = ports_create(net);
@@ -87,12 +97,17 @@ void tess_net_destroy(tess_net *net) {
             tess_conv_plan_destroy(net->ops[i].conv[pass]);
         tess_pool_destroy(net->ops[i].pool);
         tess_fc_destroy(net->ops[i].fc);
+        tess_batch_norm_destroy(net->ops[i].norm);
+        folded_norm_destroy(net->ops[i].folded);
     }
     free(net->ops);
     tess_tensor_destroy(net->input);
     tess_tensor_destroy(net->labels);
     tess_tensor_destroy(net->output);
     tess_tensor_destroy(net->result);
+    for (int i = 0; i < net->auxiliary_count; i++)
+        tess_tensor_destroy(net->auxiliary_results[i]);
+    free((void *)net->auxiliary_results);
     tess_eltwise_destroy(net->eltwise);
     tess_softmax_destroy(net->softmax);
     tess_sgd_destroy(net->sgd);
@@ -152,10 +167,17 @@ tess_status tess_net_result(tess_net *net, float *loss_sum, int *correct) {
     if (!net->has_result)
         return context_fail(net->ctx, TESS_INVALID_ARGUMENT,
                             "network %s: no result; run a training step first", net->graph->name);
-    float result[2];
+    float result[2], auxiliary[2], sum;
     tess_status status = tess_tensor_read(net->result, result, TESS_NHWC);
     if (status) return status;
-    if (loss_sum) *loss_sum = result[0];
+    sum = result[0];
+    for (int i = 0, head = 0; i < net->graph->count && head < net->auxiliary_count; i++) {
+        if (net->graph->layers[i].kind != LAYER_AUXILIARY) continue;
+        status = tess_tensor_read(net->auxiliary_results[head++], auxiliary, TESS_NHWC);
+        if (status) return status;
+        sum += net->graph->layers[i].as.weight * auxiliary[0];
+    }
+    if (loss_sum) *loss_sum = sum;
     if (correct) *correct = (int)result[1];
     return TESS_OK;
 }

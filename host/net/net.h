@@ -2,7 +2,7 @@
    numbered slots (virtual buffers). Who touches a slot from when to when follows from the list; the memory
    plan turns slots into views of a few arenas; a step runs down the list.
 
-       graph --lower.c, backward.c--> instructions, slots --memory_plan.c--> arenas, tensors --run--> queue
+       graph --fold.c, fold_batch_norm.c, lower.c, backward.c--> instructions, slots --memory_plan.c--> arenas, tensors --run--> queue
 
    Instructions of a training network: forward | softmax | cross-entropy | backward, in this order. Inference runs those of
    PHASE_INFER, a training step those of PHASE_TRAIN; the forward part belongs to both. */
@@ -27,9 +27,25 @@ struct slot {
     size_t offset;
 };
 
-enum operand { OP_X, OP_Y, OP_AUX, OP_W, OP_BIAS, OP_DX, OP_DY, OP_DW, OP_DBIAS, OPERANDS };
+enum operand {
+    OP_X,
+    OP_Y,
+    OP_AUX, /* a residual, an addition's second summand, max pooling's positions, the loss's labels */
+    OP_W,
+    OP_BIAS,
+    OP_DX,
+    OP_DY,
+    OP_DW,
+    OP_DBIAS,
+    /* batch normalisation: */
+    OP_DAUX, /* the residual's gradient */
+    OP_RUNNING_MEAN,
+    OP_RUNNING_VAR,
+    OP_SAVED_MEAN,
+    OP_SAVED_INVSTD,
+    OPERANDS
+};
 
-/* AUX: a convolution's residual, an addition's second summand, max pooling's positions, the loss's labels. */
 struct instruction {
     tess_status (*run)(const tess_net *net, const struct instruction *in);
     int layer;
@@ -37,12 +53,15 @@ struct instruction {
     int slots[OPERANDS];
     size_t workspace_bytes;
     union {
-        tess_conv_plan *conv; /* borrowed from the network's layer_ops, as the next two */
+        tess_conv_plan *conv; /* borrowed from the network's layer_ops, as the next four */
         tess_pool *pool;
         tess_fc *fc;
+        tess_batch_norm *norm;
+        struct folded_norm *folded;
         tess_act act;
         int first_channel;
         float rate;
+        float weight; /* of a loss */
     } as;
     tess_tensor *t[OPERANDS]; /* of the slots; NULL for SLOT_NONE */
     tess_tensor *workspace;   /* NULL: none needed */
@@ -53,13 +72,15 @@ struct layer_ops {
     tess_conv_plan *conv[3]; /* by tess_conv_pass */
     tess_pool *pool;
     tess_fc *fc;
+    tess_batch_norm *norm;
+    struct folded_norm *folded; /* a convolution's, with a batch normalisation in its weights */
 };
 
 struct param {
     char name[LAYER_NAME_SIZE + 16];
     struct param_spec spec;
     int layer;
-    tess_tensor *value, *grad, *velocity; /* views of net->values ...; owned */
+    tess_tensor *value, *grad, *velocity; /* views of net->values or states ...; owned */
     int value_slot, grad_slot;
 };
 
@@ -67,6 +88,7 @@ struct tess_net {
     tess_context *ctx;       /* borrowed */
     const tess_graph *graph; /* borrowed */
     tess_net_options options;
+    bool keep_batch_norm; /* as in struct net_debug */
     int classes;
 
     tess_eltwise *eltwise;
@@ -75,9 +97,12 @@ struct tess_net {
     struct layer_ops *ops; /* one a layer */
 
     tess_tensor *input, *labels, *output, *result;
+    tess_tensor **auxiliary_results; /* as result, of the auxiliary classifiers; training */
+    int auxiliary_count;
     /* All parameters one after the other, each at a multiple of base_align; the gaps hold zeros, and an update leaves
        them zero. NULL: no parameters, or no training. */
     tess_tensor *values, *grads, *velocities;
+    tess_tensor *states; /* running means and variances, likewise; NULL: none */
     struct param *params;
     int *first_param; /* by layer */
     int param_count;
@@ -100,8 +125,9 @@ struct tess_net {
 
 /* For tests. Zero means the default. */
 struct net_debug {
-    bool no_sharing;    /* every slot has memory of its own */
-    size_t arena_limit; /* most bytes of one allocation; 0: the device's */
+    bool no_sharing;      /* every slot has memory of its own */
+    bool keep_batch_norm; /* inference does not fold batch normalisation into convolutions */
+    size_t arena_limit;   /* most bytes of one allocation; 0: the device's */
 };
 
 /* tess_net_create with wishes. debug may be NULL. */
@@ -114,7 +140,7 @@ tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_ne
 tess_status net_params_create(tess_net *net);
 void net_params_destroy(tess_net *net);
 
-/* ---- lower.c: forward; backward.c: the rest */
+/* ---- fold.c: which layers merge; lower.c: forward; backward.c: the rest */
 
 /* What lowering knows about the layers so far. */
 struct lowering {
@@ -123,14 +149,30 @@ struct lowering {
         int value;  /* the slot of its output */
         int source; /* the layer whose instruction makes that output: itself, unless it was folded */
         int grad; /* source layers: the slot of the output's gradient, SLOT_NONE before the first share */
-        int residual;  /* convolutions: the layer that is added to their output, or -1 */
-        int positions; /* max pooling in training */
-        bool folded;   /* its work is done by source's instruction */
-        bool trains;   /* a parameter stands before its output: the output's gradient is of use */
-        tess_act act;  /* what its instruction applies */
+        int residual; /* convolutions, batch norm: the layer that is added to their output, or -1 */
+        int norm;     /* convolutions: the batch normalisation in their weights, or -1 */
+        int saved_mean, saved_invstd; /* batch norm in training */
+        int positions;                /* max pooling in training */
+        bool folded;                  /* its work is done by source's instruction */
+        bool inferred;                /* the graph's end depends on it: inference needs it */
+        bool trains;  /* a parameter stands before its output: the output's gradient is of use */
+        tess_act act; /* what its instruction applies */
     } * layers;
     int logits; /* the softmax's input */
 };
+
+/* Fills in what lowering knows before it starts: source, residual, norm, folded, inferred, trains, act. */
+void fold_layers(struct lowering *lo);
+/* Marks layer index as done by into. */
+void fold(struct lowering *lo, int index, int into);
+
+/* ---- fold_batch_norm.c */
+
+/* Inference: batch normalisation index goes into the weights and bias of the convolution before it, if nobody else reads that. */
+void fold_batch_norm(struct lowering *lo, int index);
+/* The instruction that makes convolution conv's weights and bias, when they changed, and the slots in which they then are. */
+tess_status lower_folded_norm(struct lowering *lo, int conv, int *weight, int *bias);
+void folded_norm_destroy(struct folded_norm *folded);
 
 /* Fills instructions and slots and makes every operator. Errors name the layer. */
 tess_status net_lower(tess_net *net);
@@ -154,6 +196,8 @@ tess_status run_pool_backward(const tess_net *net, const struct instruction *in)
 tess_status run_fc_forward(const tess_net *net, const struct instruction *in);
 tess_status run_fc_backward_data(const tess_net *net, const struct instruction *in);
 tess_status run_fc_backward_weights(const tess_net *net, const struct instruction *in);
+tess_status run_batch_norm(const tess_net *net, const struct instruction *in);
+tess_status run_batch_norm_backward(const tess_net *net, const struct instruction *in);
 tess_status run_activation(const tess_net *net, const struct instruction *in);
 tess_status run_activation_backward(const tess_net *net, const struct instruction *in);
 tess_status run_add(const tess_net *net, const struct instruction *in);

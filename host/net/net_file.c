@@ -20,18 +20,23 @@ static tess_status no_memory(tess_net *net, const char *path) {
 }
 
 static int stored_count(const tess_net *net, bool optimizer) {
-    return optimizer ? 2 * net->param_count : net->param_count;
+    int count = net->param_count;
+    for (int i = 0; optimizer && i < net->param_count; i++)
+        count += !net->params[i].spec.state;
+    return count;
 }
 
 /* What a file of this network holds: all values, then all velocities. Owned by the caller; NULL: no memory. */
 static struct stored *stored_list(const tess_net *net, int count) {
     struct stored *list = calloc((size_t)count + 1, sizeof *list);
-    for (int i = 0; list && i < count; i++) {
+    int at = 0;
+    for (int i = 0; list && at < count; i++) {
         bool velocity = i >= net->param_count;
         const struct param *param = &net->params[i % net->param_count];
-        list[i].param = param;
-        list[i].tensor = velocity ? param->velocity : param->value;
-        snprintf(list[i].name, sizeof list[i].name, "%s%s", velocity ? VELOCITY_PREFIX : "",
+        if (velocity && param->spec.state) continue;
+        list[at].param = param;
+        list[at].tensor = velocity ? param->velocity : param->value;
+        snprintf(list[at++].name, sizeof list[0].name, "%s%s", velocity ? VELOCITY_PREFIX : "",
                  param->name);
     }
     return list;

@@ -37,9 +37,18 @@ static size_t padded_bytes(const tess_net *net, const struct param *param) {
     return (tess_tensor_desc_bytes(&param->spec.desc) + align - 1) / align * align;
 }
 
-/* One buffer of zeros, and a view of it a parameter, at the place that view gives. */
-static tess_status buffer_create(tess_net *net, size_t bytes, tess_tensor **buffer,
+static size_t total_bytes(const tess_net *net, bool state) {
+    size_t bytes = 0;
+    for (int i = 0; i < net->param_count; i++)
+        if (net->params[i].spec.state == state) bytes += padded_bytes(net, &net->params[i]);
+    return bytes;
+}
+
+/* One buffer of zeros, and a view of it a parameter (state: or running value), at the place that view gives. */
+static tess_status buffer_create(tess_net *net, bool state, tess_tensor **buffer,
                                  tess_tensor **(*view)(struct param *)) {
+    size_t bytes = total_bytes(net, state);
+    if (bytes == 0) return TESS_OK;
     tess_tensor_desc desc = {.dtype = TESS_F32,
                              .layout = TESS_NHWC,
                              .n = 1,
@@ -51,6 +60,7 @@ static tess_status buffer_create(tess_net *net, size_t bytes, tess_tensor **buff
     size_t offset = 0;
     for (int i = 0; i < net->param_count && !status; i++) {
         struct param *param = &net->params[i];
+        if (param->spec.state != state) continue;
         status = tess_tensor_view(*buffer, &param->spec.desc, offset, view(param));
         offset += padded_bytes(net, param);
     }
@@ -73,17 +83,16 @@ static tess_tensor **velocity_of(struct param *param) {
 tess_status net_params_create(tess_net *net) {
     tess_status status = params_list(net);
     if (status || net->param_count == 0) return status;
-    size_t bytes = 0;
-    for (int i = 0; i < net->param_count; i++)
-        bytes += padded_bytes(net, &net->params[i]);
+    size_t bytes = total_bytes(net, false);
     if (bytes / sizeof(float) > 2147483647)
         return context_fail(
             net->ctx, TESS_OUT_OF_DEVICE_MEMORY,
             "parameters: %zu bytes, more than 2^31 - 1 numbers; make layers smaller", bytes);
-    status = buffer_create(net, bytes, &net->values, value_of);
+    status = buffer_create(net, false, &net->values, value_of);
+    if (!status) status = buffer_create(net, true, &net->states, value_of);
     if (!status && net->options.training) {
-        status = buffer_create(net, bytes, &net->grads, grad_of);
-        if (!status) status = buffer_create(net, bytes, &net->velocities, velocity_of);
+        status = buffer_create(net, false, &net->grads, grad_of);
+        if (!status) status = buffer_create(net, false, &net->velocities, velocity_of);
     }
     return status ? error_prefix(&net->ctx->error, status, "parameters") : TESS_OK;
 }
@@ -95,6 +104,7 @@ void net_params_destroy(tess_net *net) {
         tess_tensor_destroy(net->params[i].velocity);
     }
     tess_tensor_destroy(net->values);
+    tess_tensor_destroy(net->states);
     tess_tensor_destroy(net->grads);
     tess_tensor_destroy(net->velocities);
     free(net->params);

@@ -117,6 +117,29 @@ tess_status shape_dropout(const struct tess_graph *graph, struct layer *layer, t
     return shape_same(graph, layer, error);
 }
 
+/* Bounds that keep running values between the old and the new one. */
+tess_status shape_batch_norm(const struct tess_graph *graph, struct layer *layer,
+                             tess_error *error) {
+    if (!(layer->as.norm.eps > 0 && layer->as.norm.eps <= 1))
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "an epsilon of %g; it must be above 0 and at most 1",
+                         (double)layer->as.norm.eps);
+    if (!(layer->as.norm.momentum > 0 && layer->as.norm.momentum <= 1))
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "a momentum of %g; it must be above 0 and at most 1",
+                         (double)layer->as.norm.momentum);
+    return shape_same(graph, layer, error);
+}
+
+tess_status shape_auxiliary(const struct tess_graph *graph, struct layer *layer,
+                            tess_error *error) {
+    if (!(layer->as.weight > 0 && layer->as.weight <= 1000))
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "a weight of %g; it must be above 0 and at most 1000",
+                         (double)layer->as.weight);
+    return shape_softmax(graph, layer, error);
+}
+
 tess_status shape_softmax(const struct tess_graph *graph, struct layer *layer, tess_error *error) {
     const struct layer *in = input_of(graph, layer, 0);
     if (in->h != 1 || in->w != 1)

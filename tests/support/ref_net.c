@@ -63,6 +63,7 @@ void ref_net_destroy(struct ref_net *ref) {
 
 void ref_net_masks(struct ref_net *ref, tess_context *ctx, uint64_t seed, uint64_t step) {
     tess_eltwise *op = NULL;
+    ref->training = true;
     assert_ok(ctx, tess_eltwise_create(ctx, &op));
     for (int i = 0; i < ref->graph->count; i++) {
         const struct layer *layer = &ref->graph->layers[i];
@@ -138,6 +139,44 @@ static double concat_at(const struct ref_net *ref, const struct layer *layer, in
     return NAN;
 }
 
+/* Mean and variance of channel c of layer index's input: of the batch, or the running ones. */
+static void statistics(const struct ref_net *ref, int index, int c, double *mean, double *var) {
+    const struct layer *layer = &ref->graph->layers[index];
+    const double *x = ref->values[layer->inputs[0]], *const *params =
+                                                         (const double *const *)ref->params;
+    size_t plane = (size_t)layer->h * (size_t)layer->w, count = (size_t)ref->batch * plane;
+    double sum = 0, squares = 0;
+    *mean = params[ref->first_param[index] + 2][c];
+    *var = params[ref->first_param[index] + 3][c];
+    if (!ref->training) return;
+    for (size_t i = 0; i < count; i++)
+        sum += x[i / plane * layer_size(layer) + (size_t)c * plane + i % plane];
+    *mean = sum / (double)count;
+    for (size_t i = 0; i < count; i++) {
+        double d = x[i / plane * layer_size(layer) + (size_t)c * plane + i % plane] - *mean;
+        squares += d * d;
+    }
+    *var = squares / (double)count;
+}
+
+static void batch_norm_forward(struct ref_net *ref, int index) {
+    const struct layer *layer = &ref->graph->layers[index];
+    size_t plane = (size_t)layer->h * (size_t)layer->w;
+    int first = ref->first_param[index];
+    for (int c = 0; c < layer->c; c++) {
+        double mean, var;
+        statistics(ref, index, c, &mean, &var);
+        double factor = ref->params[first][c] / sqrt(var + (double)layer->as.norm.eps);
+        for (size_t n = 0; n < (size_t)ref->batch; n++)
+            for (size_t i = 0; i < plane; i++) {
+                size_t at = n * layer_size(layer) + (size_t)c * plane + i;
+                double x = ref->values[layer->inputs[0]][at];
+                ref->values[index][at] =
+                    ref_act(layer->act, (x - mean) * factor + ref->params[first + 1][c]);
+            }
+    }
+}
+
 /* One output element, before the activation. */
 static double element(const struct ref_net *ref, int index, int n, int c, int h, int w) {
     const struct layer *layer = &ref->graph->layers[index];
@@ -175,6 +214,10 @@ static double element(const struct ref_net *ref, int index, int n, int c, int h,
 static void layer_forward(struct ref_net *ref, int index) {
     const struct layer *layer = &ref->graph->layers[index];
     double *y = ref->values[index];
+    if (layer->kind == LAYER_BATCH_NORM) {
+        batch_norm_forward(ref, index);
+        return;
+    }
     for (int n = 0; n < ref->batch; n++)
         for (int c = 0; c < layer->c; c++)
             for (int h = 0; h < layer->h; h++)
@@ -182,18 +225,31 @@ static void layer_forward(struct ref_net *ref, int index) {
                     *y++ = ref_act(layer->act, element(ref, index, n, c, h, w));
 }
 
+/* Of a row of scores, which become probabilities. */
+static double cross_entropy(double *row, int classes, int32_t label) {
+    double sum = 0, loss;
+    for (int c = 0; c < classes; c++)
+        sum += exp(row[c]);
+    loss = label >= 0 ? log(sum) - row[label] : 0;
+    for (int c = 0; c < classes; c++)
+        row[c] = exp(row[c]) / sum;
+    return loss;
+}
+
 static double loss_from(struct ref_net *ref, int first, const int32_t *labels) {
     int last = ref->graph->count - 1, classes = ref->graph->layers[last].c;
     double loss = 0;
     for (int i = first; i <= last; i++)
         layer_forward(ref, i);
-    for (int n = 0; n < ref->batch; n++) {
-        double *row = ref->values[last] + (size_t)n * (size_t)classes, sum = 0;
-        for (int c = 0; c < classes; c++)
-            sum += exp(row[c]);
-        if (labels[n] >= 0) loss -= row[labels[n]] - log(sum);
-        for (int c = 0; c < classes; c++)
-            row[c] = exp(row[c]) / sum;
+    for (int i = 0; i <= last; i++) {
+        const struct layer *layer = &ref->graph->layers[i];
+        bool auxiliary = layer->kind == LAYER_AUXILIARY;
+        if (i < last && !(auxiliary && ref->training)) continue;
+        double weight = auxiliary ? (double)layer->as.weight : 1;
+        if (i < first) layer_forward(ref, i);
+        for (int n = 0; n < ref->batch; n++)
+            loss += weight *
+                    cross_entropy(ref->values[i] + (size_t)n * (size_t)classes, classes, labels[n]);
     }
     return loss;
 }

@@ -14,6 +14,7 @@ struct ref_net {
     size_t *param_sizes;
     int param_count;
     int *first_param; /* by layer */
+    bool training;    /* batch normalisation takes the batch's statistics, not the running ones */
     double **masks;   /* by layer: factors of dropout, N C H W; NULL: dropout is off */
 };
 
@@ -21,11 +22,11 @@ struct ref_net {
 struct ref_net *ref_net_create(const tess_graph *graph, int batch, const tess_net *net);
 void ref_net_destroy(struct ref_net *ref);
 
-/* Fills the masks of all dropout layers as (seed, step) determine them, by asking tess_dropout about ones. */
+/* From now on as in a training step: fills the masks of all dropout layers as (seed, step) determine them, by asking tess_dropout about ones. */
 void ref_net_masks(struct ref_net *ref, tess_context *ctx, uint64_t seed, uint64_t step);
 
-/* Evaluates. input: N C H W. Summed cross-entropy over the rows whose label is not negative. The
-   probabilities are then in values[last]. */
+/* Evaluates. input: N C H W. Summed cross-entropy over the rows whose label is not negative; in training plus that of the auxiliary
+   classifiers times their weights. The probabilities are then in values[last]. */
 double ref_net_loss(struct ref_net *ref, const float *input, const int32_t *labels);
 
 /* The same after a change to parameter index alone: evaluates from its layer on. */

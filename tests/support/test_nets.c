@@ -79,11 +79,34 @@ static void build_linear(tess_graph *g) {
     tess_graph_softmax(g, tess_graph_fc(g, x, &(tess_fc_layer){.outputs = 3}));
 }
 
-const struct test_net test_nets[] = {{"everything", build_everything},
-                                     {"residual", build_residual},
-                                     {"bare-front", build_bare_front},
-                                     {"linear", build_linear},
-                                     {0}};
+/* Batch normalisation behind and before convolutions, with residual and without, and one whose output two layers read; an auxiliary
+   classifier on the trunk. */
+static void build_normalised(tess_graph *g) {
+    const tess_conv_layer plain = {.filters = 4, .kernel_h = 3, .pad = 1, .no_bias = true};
+    tess_node x = tess_graph_input(g, 3, 7, 6);
+    x = tess_graph_conv(g, x, &plain);
+    x = tess_graph_batch_norm(g, x, &(tess_batch_norm_layer){.act = ACT(RELU)});
+    tess_node y = tess_graph_conv(g, x, &(tess_conv_layer){.filters = 6, .kernel_h = 3, .pad = 1});
+    y = tess_graph_batch_norm(g, y, &(tess_batch_norm_layer){.eps = 1e-3f, .momentum = 0.2f});
+    tess_node shortcut =
+        tess_graph_conv(g, x, &(tess_conv_layer){.filters = 6, .kernel_h = 1, .no_bias = true});
+    shortcut = tess_graph_batch_norm(g, shortcut, &(tess_batch_norm_layer){0});
+    x = tess_graph_add(g, y, shortcut, "sum", ACT(TANH));
+    y = tess_graph_batch_norm(g, x, &(tess_batch_norm_layer){.act = ACT(SIGMOID)});
+    y = tess_graph_conv(g, y, &(tess_conv_layer){.filters = 6, .kernel_h = 1, .act = ACT(ELU)});
+    y = tess_graph_batch_norm(g, y, &(tess_batch_norm_layer){0});
+    x = tess_graph_add(g, x, y, NULL, ACT(NONE));
+    tess_node side = tess_graph_pool(
+        g, x, &(tess_pool_layer){.mode = TESS_POOL_AVG, .window_h = 3, .stride_h = 3});
+    side = tess_graph_fc(g, side, &(tess_fc_layer){.name = "side", .outputs = 4});
+    tess_graph_auxiliary(g, side, "auxiliary", 0.3f);
+    x = tess_graph_pool(g, x, &(tess_pool_layer){.mode = TESS_POOL_MAX, .window_h = 2});
+    tess_graph_softmax(g, tess_graph_fc(g, x, &(tess_fc_layer){.outputs = 4}));
+}
+
+const struct test_net test_nets[] = {{"everything", build_everything}, {"residual", build_residual},
+                                     {"bare-front", build_bare_front}, {"linear", build_linear},
+                                     {"normalised", build_normalised}, {0}};
 
 tess_graph *test_net_graph(const char *name) {
     tess_error error = {0};
@@ -153,11 +176,13 @@ tess_net *test_net_make(tess_context *ctx, const tess_graph *graph, const tess_n
 static float *read_all(tess_net *net, bool gradients, size_t *bytes) {
     size_t total = 0;
     for (int k = 0; k < tess_net_param_count(net); k++)
-        total += tess_tensor_desc_bytes(tess_tensor_get_desc(tess_net_param(net, k).value));
+        if (!gradients || tess_net_param(net, k).grad)
+            total += tess_tensor_desc_bytes(tess_tensor_get_desc(tess_net_param(net, k).value));
     float *all = check_alloc(total), *to = all;
     for (int k = 0; k < tess_net_param_count(net); k++) {
         tess_param param = tess_net_param(net, k);
         tess_tensor *tensor = gradients ? param.grad : param.value;
+        if (!tensor) continue;
         assert_ok(net->ctx, tess_tensor_read(tensor, to, tess_tensor_get_desc(tensor)->layout));
         to += tess_tensor_desc_elements(tess_tensor_get_desc(tensor));
     }

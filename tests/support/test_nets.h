@@ -33,7 +33,7 @@ void test_batch_free(struct test_batch *batch);
 tess_net *test_net_make(tess_context *ctx, const tess_graph *graph, const tess_net_options *options,
                         const struct net_debug *debug, const struct test_batch *batch);
 
-/* All gradients, one after the other, each in its own layout; free() them. *bytes: their size. */
+/* All gradients that there are, one after the other, each in its own layout; free() them. *bytes: their size. */
 float *test_net_gradients(tess_net *net, size_t *bytes);
 /* All values likewise. */
 float *test_net_values(tess_net *net, size_t *bytes);

@@ -17,6 +17,15 @@ void zoo_vgg13(tess_graph *graph, const tess_zoo_options *options);
 void zoo_vgg16(tess_graph *graph, const tess_zoo_options *options);
 void zoo_vgg16_1x1(tess_graph *graph, const tess_zoo_options *options);
 void zoo_vgg19(tess_graph *graph, const tess_zoo_options *options);
+void zoo_resnet18(tess_graph *graph, const tess_zoo_options *options);
+void zoo_resnet34(tess_graph *graph, const tess_zoo_options *options);
+void zoo_resnet50(tess_graph *graph, const tess_zoo_options *options);
+void zoo_resnet101(tess_graph *graph, const tess_zoo_options *options);
+void zoo_resnet152(tess_graph *graph, const tess_zoo_options *options);
+void zoo_resnet18_preact(tess_graph *graph, const tess_zoo_options *options);
+void zoo_resnet50_preact(tess_graph *graph, const tess_zoo_options *options);
+void zoo_resnet20_cifar(tess_graph *graph, const tess_zoo_options *options);
+void zoo_inception_v3(tess_graph *graph, const tess_zoo_options *options);
 void zoo_resnet_tiny(tess_graph *graph, const tess_zoo_options *options);
 
 #endif
