@@ -4,7 +4,7 @@ file(GLOB_RECURSE our_sources CONFIGURE_DEPENDS host/*.c host/*.h bench/*.c benc
      tuner/*.c tuner/*.h)
 set(our_c_files ${our_sources})
 list(FILTER our_c_files INCLUDE REGEX "\\.c$")
-list(FILTER our_c_files EXCLUDE REGEX "tests/(package|support/probe)/") # not in compile_commands.json
+list(FILTER our_c_files EXCLUDE REGEX "tests/(fuzz|package|support/probe)/") # not in compile_commands.json
 
 find_program(CLANG_TIDY NAMES clang-tidy)
 find_program(CLANG_FORMAT NAMES clang-format)

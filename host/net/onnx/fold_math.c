@@ -5,6 +5,10 @@
 #include <math.h>
 #include <string.h>
 
+/* Work that a small result does not bound stays small: a file may ask for it a million times. */
+#define MAX_REDUCED  4096
+#define MAX_OPERANDS 16
+
 static bool folds(int dtype) {
     return onnx_is_integer(dtype) || onnx_is_real(dtype);
 }
@@ -122,7 +126,7 @@ tess_status fold_arithmetic(const struct onnx_infer *in) {
     const struct onnx_known *x = infer_in(in, 0), *out = infer_out(in, 0);
     const struct binary *op = find_binary(in->node->op);
     void *data = NULL;
-    if (!op || !folds(out->dtype)) return TESS_OK;
+    if (!op || !folds(out->dtype) || in->node->input_count > MAX_OPERANDS) return TESS_OK;
     tess_status status = infer_constant(in, &data);
     if (status) return status;
     spread_first(x, out, data);
@@ -224,7 +228,7 @@ tess_status fold_reduce(const struct onnx_infer *in) {
     const struct onnx_known *x = infer_in(in, 0), *out = infer_out(in, 0);
     bool product = strcmp(in->node->op, "ReduceProd") == 0;
     void *data = NULL;
-    if (!onnx_is_integer(x->dtype) || out->count != 1) return TESS_OK;
+    if (!onnx_is_integer(x->dtype) || out->count != 1 || x->count > MAX_REDUCED) return TESS_OK;
     tess_status status = infer_constant(in, &data);
     if (status) return status;
     int64_t result = product;
