@@ -48,6 +48,24 @@
 /* enum nd_map and enum nd_finish of ops/nd/nd_reduce_core.h */
 #define map(v, kind) ((kind) == 0 ? (v) : (kind) == 1 ? fabs(v) : (v) * (v))
 
+/* The lanes of a vector, combined in a fixed order. */
+float fold(floatv v) {
+#if VEC == 1
+    return v;
+#else
+#if VEC == 16
+    const float8 of8 = combine(v.lo, v.hi);
+    const float4 of4 = combine(of8.lo, of8.hi);
+#elif VEC == 8
+    const float4 of4 = combine(v.lo, v.hi);
+#else
+    const float4 of4 = v;
+#endif
+    const float2 of2 = combine(of4.lo, of4.hi);
+    return combine(of2.lo, of2.hi);
+#endif
+}
+
 float finish(float v, int kind, float scale) {
     return kind == 0 ? v * scale : kind == 1 ? sqrt(v) : log(v);
 }
@@ -117,9 +135,10 @@ kernel void nd_reduce_rows(constant struct nd_reduction *r, int map_kind, int fi
         }
         for (; i < last; i++) rest = combine(rest, map(px[i], map_kind));
     }
-    float lane[VEC];
-    VSTORE(sum, lane);
-    for (int i = 0; i < VEC; i++) rest = combine(rest, lane[i]);
+    if (last - part.first >= VEC) {
+        const float whole = fold(sum);
+        rest = combine(whole, rest);
+    }
     y[y_start + part.segment * r->outputs + output] = finish(rest, finish_kind, scale);
 }
 

@@ -87,6 +87,12 @@ sets() {
         echo "-DVEC=16"
         echo "-DVEC=1 -DOP=7"
         ;;
+    nd_copy.cl)
+        echo "-DVEC=16 -DBYTES=1 -DACROSS=4 -DALONG=4 -DTILE=16"
+        echo "-DVEC=4 -DBYTES=4 -DACROSS=1 -DALONG=1 -DTILE=8"
+        echo "-DVEC=1 -DBYTES=8"
+        ;;
+    nd_taps.cl) echo "-DVEC=16 -DBATCH=4" ;;
     nd_reduce.cl)
         echo "-DVEC=16 -DACROSS=4 -DCOMBINE=1"
         echo "-DVEC=4 -DACROSS=1 -DCOMBINE=2"

@@ -157,4 +157,75 @@ size_t nd_reduce_workspace(const struct nd_reduce *op);             /* bytes, fo
 tess_status nd_reduce_forward(struct nd_reduce *op, cl_mem x, cl_mem y, cl_mem workspace);
 tess_status nd_reduce_backward(struct nd_reduce *op, cl_mem dy, cl_mem dx);
 
+/* ---- moving elements, of any type */
+
+enum nd_dtype { ND_F32, ND_I32, ND_I64, ND_BOOL /* a byte each */, ND_DTYPES };
+
+size_t nd_dtype_bytes(enum nd_dtype dtype);
+
+/* Transpose, Slice, Expand and Tile: one operator, several ways to make it. gradients: nd_move_backward will be called; ND_F32 only. */
+struct nd_move;
+
+/* y's dimension d is x's dimension perm[d]; perm NULL: in reverse order. */
+tess_status nd_transpose_create(tess_context *ctx, enum nd_dtype dtype, const struct nd_shape *x,
+                                const int *perm, bool gradients, struct nd_move **out);
+
+/* ONNX's Slice: along axes[i] from starts[i] to ends[i] (exclusive) in steps[i]; negative numbers count from the end, numbers beyond an end
+   mean the end. */
+struct nd_slice_desc {
+    enum nd_dtype dtype;
+    struct nd_shape x;
+    int axis_count;
+    int axes[ND_MAX_RANK];
+    int64_t starts[ND_MAX_RANK], ends[ND_MAX_RANK], steps[ND_MAX_RANK]; /* steps: not 0 */
+    bool gradients;
+};
+tess_status nd_slice_create(tess_context *ctx, const struct nd_slice_desc *desc,
+                            struct nd_move **out);
+
+/* x broadcast to the shape that x and shape broadcast to. */
+tess_status nd_expand_create(tess_context *ctx, enum nd_dtype dtype, const struct nd_shape *x,
+                             const struct nd_shape *shape, bool gradients, struct nd_move **out);
+
+/* x repeated repeats[d] times along dimension d. */
+tess_status nd_tile_create(tess_context *ctx, enum nd_dtype dtype, const struct nd_shape *x,
+                           const int64_t *repeats, bool gradients, struct nd_move **out);
+
+void nd_move_destroy(struct nd_move *op);
+const struct nd_shape *nd_move_shape(const struct nd_move *op); /* of y; borrowed */
+tess_status nd_move_forward(struct nd_move *op, cl_mem x, cl_mem y);
+size_t nd_move_workspace(const struct nd_move *op); /* bytes, for backward */
+tess_status nd_move_backward(struct nd_move *op, cl_mem dy, cl_mem dx, cl_mem workspace);
+
+/* Concat and Split: parts whose shapes differ along axis only. Either is the other's gradient. */
+struct nd_concat;
+
+tess_status nd_concat_create(tess_context *ctx, enum nd_dtype dtype, int axis,
+                             const struct nd_shape *parts, int count, struct nd_concat **out);
+void nd_concat_destroy(struct nd_concat *op);
+const struct nd_shape *nd_concat_shape(const struct nd_concat *op); /* of the whole; borrowed */
+/* parts: count buffers. nd_concat_split leaves out parts that are NULL. */
+tess_status nd_concat_join(struct nd_concat *op, const cl_mem *parts, cl_mem whole);
+tess_status nd_concat_split(struct nd_concat *op, cl_mem whole, const cl_mem *parts);
+
+enum nd_pad_mode { ND_PAD_CONSTANT, ND_PAD_EDGE, ND_PAD_REFLECT };
+
+struct nd_pad_desc {
+    enum nd_pad_mode mode;
+    enum nd_dtype dtype; /* of 4 bytes, or with gradients ND_F32 */
+    struct nd_shape x;
+    int64_t before[ND_MAX_RANK],
+        after[ND_MAX_RANK]; /* negative: cut off, with ND_PAD_CONSTANT only */
+    float value;            /* ND_PAD_CONSTANT of ND_F32; others are padded with 0 */
+    bool gradients;
+};
+
+struct nd_pad;
+
+tess_status nd_pad_create(tess_context *ctx, const struct nd_pad_desc *desc, struct nd_pad **out);
+void nd_pad_destroy(struct nd_pad *op);
+const struct nd_shape *nd_pad_shape(const struct nd_pad *op); /* of y; borrowed */
+tess_status nd_pad_forward(struct nd_pad *op, cl_mem x, cl_mem y);
+tess_status nd_pad_backward(struct nd_pad *op, cl_mem dy, cl_mem dx);
+
 #endif

@@ -75,37 +75,47 @@ struct kernel_range nd_chunk_range(const tess_context *ctx, int64_t count, int c
     return launch_range(ctx, items, nd_on_cpu(ctx) ? 1 : 64);
 }
 
-tess_status nd_walk_create(tess_context *ctx, const struct nd_space *space, int vector,
-                           const char *what, struct nd_walk_launch *out) {
-    struct nd_space flat = *space;
+static int64_t count_of(const struct nd_space *space) {
     int64_t count = 1;
-    for (int d = 0; d < flat.rank; d++)
-        count *= flat.dims[d];
+    for (int d = 0; d < space->rank; d++)
+        count *= space->dims[d];
+    return count;
+}
+
+tess_status nd_walk_create_as_is(tess_context *ctx, const struct nd_space *space, int vector,
+                                 const char *what, struct nd_walk_launch *out) {
+    int64_t count = count_of(space);
     *out = (struct nd_walk_launch){.ctx = ctx};
     if (count == 0) return TESS_OK;
-    nd_collapse(&flat);
-    int last = flat.rank - 1;
+    int last = space->rank - 1;
     if (last > ND_OUTER)
         return context_fail(ctx, TESS_UNSUPPORTED,
-                            "%s: %d dimensions that do not merge; at most %d fit", what, flat.rank,
-                            ND_OUTER + 1);
+                            "%s: %d dimensions that do not merge; at most %d fit", what,
+                            space->rank, ND_OUTER + 1);
     struct nd_walk walk = {.rank = last,
-                           .inner = (cl_int)flat.dims[last],
-                           .by_inner = fastdiv((int)flat.dims[last]),
+                           .inner = (cl_int)space->dims[last],
+                           .by_inner = fastdiv((int)space->dims[last]),
                            .count = (cl_int)count,
                            .chunk = nd_chunk(ctx, count, vector)};
     for (int d = 0; d < last; d++) {
-        walk.dims[d] = (cl_int)flat.dims[d];
-        walk.by_dim[d] = fastdiv((int)flat.dims[d]);
+        walk.dims[d] = (cl_int)space->dims[d];
+        walk.by_dim[d] = fastdiv((int)space->dims[d]);
     }
-    for (int k = 0; k < flat.operands; k++) {
-        walk.start[k] = (cl_int)flat.start[k];
-        walk.step[k] = (cl_int)flat.stride[k][last];
+    for (int k = 0; k < space->operands; k++) {
+        walk.start[k] = (cl_int)space->start[k];
+        walk.step[k] = (cl_int)space->stride[k][last];
         for (int d = 0; d < last; d++)
-            walk.stride[k][d] = (cl_int)flat.stride[k][d];
+            walk.stride[k][d] = (cl_int)space->stride[k][d];
     }
     out->range = nd_chunk_range(ctx, count, walk.chunk);
     return nd_upload(ctx, &walk, sizeof walk, what, &out->memory);
+}
+
+tess_status nd_walk_create(tess_context *ctx, const struct nd_space *space, int vector,
+                           const char *what, struct nd_walk_launch *out) {
+    struct nd_space flat = *space;
+    if (count_of(&flat) > 0) nd_collapse(&flat);
+    return nd_walk_create_as_is(ctx, &flat, vector, what, out);
 }
 
 void nd_walk_destroy(struct nd_walk_launch *launch) {

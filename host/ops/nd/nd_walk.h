@@ -58,6 +58,9 @@ struct kernel_range nd_chunk_range(const tess_context *ctx, int64_t count, int c
 /* Collapses and uploads. vector: of the program. what: "Add". On failure nothing is left to destroy. */
 tess_status nd_walk_create(tess_context *ctx, const struct nd_space *space, int vector,
                            const char *what, struct nd_walk_launch *out);
+/* The same without collapsing: rank is 1 to ND_OUTER + 1. */
+tess_status nd_walk_create_as_is(tess_context *ctx, const struct nd_space *space, int vector,
+                                 const char *what, struct nd_walk_launch *out);
 void nd_walk_destroy(struct nd_walk_launch *launch);
 
 /* A buffer with bytes of data, written before it returns. */
