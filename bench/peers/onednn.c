@@ -4,10 +4,10 @@
 
 #include <omp.h>
 
-#include "bench/peers/onednn.h"
+#include "bench/peers/onednn_geometry.h"
 #include "bench/peers/peer.h"
 
-enum { X, W, Y, OPERANDS };
+enum { OPERANDS = ONEDNN_OPERANDS };
 
 struct peer_conv {
     tess_conv_pass pass;
@@ -34,100 +34,24 @@ static tess_status report(tess_error *error, dnnl_status_t code, const char *wha
                      "oneDNN: %s: status %d; leave the peer out for this problem", what, (int)code);
 }
 
-/* Dense strides of a tensor whose dimensions, outermost first, are named by order. */
-static dnnl_status_t dense(int ndims, const dnnl_dim_t *dims, const int *order,
-                           dnnl_memory_desc_t *out) {
-    dnnl_dims_t strides;
-    dnnl_dim_t stride = 1;
-    for (int i = ndims - 1; i >= 0; i--) {
-        strides[order[i]] = stride;
-        stride *= dims[order[i]];
-    }
-    return md_create_strides(out, ndims, dims, dnnl_f32, strides);
-}
-
-/* Dimensions in oneDNN's order: n c h w, g k c r s, n k p q. */
-struct geometry {
-    dnnl_dims_t dims[OPERANDS];
-    int ndims[OPERANDS];
-    dnnl_dims_t strides, dilates, before, after;
-};
-
-static struct geometry geometry_of(const struct conv_problem *p) {
-    const tess_conv_desc *d = &p->d;
-    return (struct geometry){
-        .dims = {{d->n, d->c, d->h, d->w},
-                 {d->groups, p->kg, p->cg, d->r, d->s},
-                 {d->n, d->k, p->p, p->q}},
-        .ndims = {4, 5, 4},
-        .strides = {d->stride_h, d->stride_w},
-        .dilates = {d->dilation_h - 1, d->dilation_w - 1},
-        .before = {d->pad_top, d->pad_left},
-        .after = {d->pad_bottom, d->pad_right},
-    };
-}
-
-/* hint: the forward primitive descriptor; unused for the forward pass. */
-static dnnl_status_t make_desc(dnnl_engine_t engine, const struct geometry *g,
-                               const dnnl_memory_desc_t md[OPERANDS], tess_conv_pass pass,
-                               dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *out) {
-    const dnnl_alg_kind_t algorithm = dnnl_convolution_auto;
-    md_ref x = MD(md[X]), w = MD(md[W]), y = MD(md[Y]);
-#if DNNL_VERSION_MAJOR >= 3
-    if (pass == TESS_CONV_FWD)
-        return dnnl_convolution_forward_primitive_desc_create(
-            out, engine, dnnl_forward_training, algorithm, x, w, NULL, y, g->strides, g->dilates,
-            g->before, g->after, NULL);
-    if (pass == TESS_CONV_BWD_DATA)
-        return dnnl_convolution_backward_data_primitive_desc_create(
-            out, engine, algorithm, x, w, y, g->strides, g->dilates, g->before, g->after, hint,
-            NULL);
-    return dnnl_convolution_backward_weights_primitive_desc_create(out, engine, algorithm, x, w,
-                                                                   NULL, y, g->strides, g->dilates,
-                                                                   g->before, g->after, hint, NULL);
-#else
-    dnnl_convolution_desc_t desc;
-    dnnl_status_t code;
-    if (pass == TESS_CONV_FWD)
-        code = dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_training, algorithm,
-                                                          x, w, NULL, y, g->strides, g->dilates,
-                                                          g->before, g->after);
-    else if (pass == TESS_CONV_BWD_DATA)
-        code = dnnl_dilated_convolution_backward_data_desc_init(
-            &desc, algorithm, x, w, y, g->strides, g->dilates, g->before, g->after);
-    else
-        code = dnnl_dilated_convolution_backward_weights_desc_init(
-            &desc, algorithm, x, w, NULL, y, g->strides, g->dilates, g->before, g->after);
-    return code != dnnl_success ? code : dnnl_primitive_desc_create(out, &desc, NULL, engine, hint);
-#endif
-}
-
 /* The primitive on layouts of oneDNN's choice. */
-static dnnl_status_t make_primitive(struct peer_conv *conv, const struct geometry *g) {
+static dnnl_status_t make_primitive(struct peer_conv *conv, const struct onednn_geometry *g) {
     dnnl_memory_desc_t any[OPERANDS];
-    dnnl_primitive_desc_t hint = NULL;
     dnnl_status_t code = dnnl_success;
     for (int i = 0; i < OPERANDS; i++)
         TRY(md_create_tag(&any[i], g->ndims[i], g->dims[i], dnnl_f32, dnnl_format_tag_any));
     if (code != dnnl_success) return code;
-    TRY(make_desc(conv->engine, g, any, TESS_CONV_FWD, NULL, &hint));
-    if (conv->pass == TESS_CONV_FWD) {
-        conv->desc = hint;
-    } else {
-        TRY(make_desc(conv->engine, g, any, conv->pass, hint, &conv->desc));
-        if (hint) dnnl_primitive_desc_destroy(hint);
-    }
+    TRY(onednn_conv_desc(conv->engine, g, any, dnnl_convolution_auto, conv->pass, &conv->desc));
     TRY(dnnl_primitive_create(&conv->primitive, conv->desc));
     for (int i = 0; i < OPERANDS; i++)
         md_destroy(any[i]);
     return code;
 }
 
-static dnnl_status_t make_plain(struct peer_conv *conv, const struct geometry *g) {
-    static const int nhwc[] = {0, 2, 3, 1}, rsck[] = {3, 4, 2, 0, 1};
+static dnnl_status_t make_plain(struct peer_conv *conv, const struct onednn_geometry *g) {
     dnnl_status_t code = dnnl_success;
     for (int i = 0; i < OPERANDS; i++)
-        TRY(dense(g->ndims[i], g->dims[i], i == W ? rsck : nhwc, &conv->plain[i]));
+        TRY(onednn_plain(g, i, &conv->plain[i]));
     conv->have_plain = code == dnnl_success;
     return code;
 }
@@ -154,17 +78,8 @@ static dnnl_status_t reorder(struct peer_conv *conv, int which, float *host, boo
     return code;
 }
 
-static int result_of(tess_conv_pass pass) {
-    static const int results[] = {Y, X, W};
-    return results[pass];
-}
-
 /* oneDNN's own copies of the operands. */
 static dnnl_status_t make_operands(struct peer_conv *conv, const float *const host[OPERANDS]) {
-    static const int slots[3][OPERANDS] = {
-        {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
-        {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST},
-        {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST}};
     static const dnnl_query_t queries[3][OPERANDS] = {
         {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md},
         {dnnl_query_diff_src_md, dnnl_query_weights_md, dnnl_query_diff_dst_md},
@@ -173,8 +88,9 @@ static dnnl_status_t make_operands(struct peer_conv *conv, const float *const ho
     for (int i = 0; i < OPERANDS; i++) {
         md_ref md = dnnl_primitive_desc_query_md(conv->desc, queries[conv->pass][i], 0);
         TRY(dnnl_memory_create(&conv->own[i], md, conv->engine, DNNL_MEMORY_ALLOCATE));
-        if (i != result_of(conv->pass)) TRY(reorder(conv, i, (float *)(uintptr_t)host[i], true));
-        conv->args[i] = (dnnl_exec_arg_t){slots[conv->pass][i], conv->own[i]};
+        if (i != onednn_result(conv->pass))
+            TRY(reorder(conv, i, (float *)(uintptr_t)host[i], true));
+        conv->args[i] = (dnnl_exec_arg_t){onednn_argument(conv->pass, i), conv->own[i]};
     }
     return code;
 }
@@ -204,7 +120,7 @@ static tess_status create(const struct conv_problem *problem, int threads, const
                           const float *w, const float *y, tess_error *error,
                           struct peer_conv **out) {
     const float *const host[OPERANDS] = {x, w, y};
-    struct geometry g = geometry_of(problem);
+    struct onednn_geometry g = onednn_geometry_of(problem);
     if (problem->d.pad_mode != TESS_PAD_ZERO)
         return error_set(error, TESS_UNSUPPORTED,
                          "oneDNN: it has no mirror padding; leave the peer out for this problem");
@@ -236,7 +152,8 @@ static tess_status run(void *user) {
 }
 
 static tess_status read(struct peer_conv *conv, float *result) {
-    return report(NULL, reorder(conv, result_of(conv->pass), result, false), "reading the result");
+    return report(NULL, reorder(conv, onednn_result(conv->pass), result, false),
+                  "reading the result");
 }
 
 static const char *about(const struct peer_conv *conv) {
