@@ -20,10 +20,40 @@
    run has all channels: the lanes of a vector beyond the last channel then fall on the next pixel, which the same
    work-item overwrites next, or, at the run's end, are not stored. So small C, such as 6, is as vectorised as large C.
 
-     VEC   see vector.clh */
+   Where no stride is smaller than its window (CELLS), an element of x is in one window at most. Then backward goes through y, and
+   writes the cells around its windows: the pixels from one window's first to the next one's.
+
+     VEC     see vector.clh
+     WHOLE   1: VEC divides C; 0: it need not
+     CELLS   1: backward by cells; 0: it gathers */
 #include "common.clh"
 #include "fastdiv.clh"
+#include "lanes.clh"
 #include "vector.clh"
+
+#ifndef WHOLE
+#define WHOLE 0
+#endif
+#ifndef CELLS
+#define CELLS 0
+#endif
+
+/* Loads and stores that stop at an end, where a vector may reach beyond it. */
+#if WHOLE
+#define LOAD(x, at, end)     VLOAD((x) + (at))
+#define LOAD_INT(x, at, end) VLOAD((x) + (at))
+#define STORE_INT(v, y, at, end) VSTORE(v, (y) + (at))
+#if VEC == 16
+#define STORE(v, y, at, end) store_global(v, 0, (y) + (at))
+#else
+#define STORE(v, y, at, end) VSTORE(v, (y) + (at))
+#endif
+#else
+#define LOAD(x, at, end)         load_until(x, at, end)
+#define LOAD_INT(x, at, end)     load_int_until(x, at, end)
+#define STORE(v, y, at, end)     store_until(v, y, at, end)
+#define STORE_INT(v, y, at, end) store_int_until(v, y, at, end)
+#endif
 
 /* How a tensor of rows x pixels x C is cut into runs. */
 struct pool_runs {
@@ -106,8 +136,27 @@ floatv window_sum(constant struct pool_shape *g, global const float *x, int base
     floatv sum = (floatv)(0.0f);
     for (int h = rows.first; h < rows.last; h++)
         for (int w = columns.first; w < columns.last; w++)
-            sum += load_until(x, base + (h * g->w + w) * g->c, total);
+            sum += LOAD(x, base + (h * g->w + w) * g->c, total);
     return sum;
+}
+
+/* The maximum of x over rows and columns, from base on; at: its position, if with_positions. */
+static inline floatv window_max(constant struct pool_shape *g, global const float *x, int base,
+                         struct span rows, struct span columns, bool with_positions, intv *at) {
+    int total = g->n * g->h * g->w * g->c;
+    int first = rows.first * g->w + columns.first;
+    floatv best = LOAD(x, base + first * g->c, total);
+    if (with_positions) *at = (intv)(first);
+    for (int h = rows.first; h < rows.last; h++)
+        for (int w = columns.first; w < columns.last; w++) {
+            int k = h * g->w + w;
+            floatv value = LOAD(x, base + k * g->c, total);
+            /* True for a larger value and for the first NaN. */
+            intv take = best == best && !(value <= best);
+            best = take ? value : best;
+            if (with_positions) *at = take ? (intv)(k) : *at;
+        }
+    return best;
 }
 
 kernel void pool_max_fwd(constant struct pool_shape *g, global const float *x, global float *y,
@@ -115,28 +164,20 @@ kernel void pool_max_fwd(constant struct pool_shape *g, global const float *x, g
     uint id = get_global_id(0);
     if (id >= g->out.items) return;
     struct run run = run_number(id, &g->out, g->q, g->c);
-    int total = g->n * g->h * g->w * g->c;
     int row = (run.n * g->p + run.row) * g->q;
     int end = (row + run.last) * g->c;
     struct span rows = window_span(run.row, g->stride_h, g->pad_top, g->r, g->h);
     for (int q = run.first; q < run.last; q++) {
         struct span columns = window_span(q, g->stride_w, g->pad_left, g->s, g->w);
         for (int c = run.c_first; c < run.c_last; c += VEC) {
-            int base = run.n * g->h * g->w * g->c + c;
-            int first = rows.first * g->w + columns.first;
-            floatv best = load_until(x, base + first * g->c, total);
-            intv at = (intv)(first);
-            for (int h = rows.first; h < rows.last; h++)
-                for (int w = columns.first; w < columns.last; w++) {
-                    int k = h * g->w + w;
-                    floatv value = load_until(x, base + k * g->c, total);
-                    /* True for a larger value and for the first NaN. */
-                    intv take = best == best && !(value <= best);
-                    best = take ? value : best;
-                    at = take ? (intv)(k) : at;
-                }
-            store_until(best, y, (row + q) * g->c + c, end);
-            if (positions) store_int_until(at, positions, (row + q) * g->c + c, end);
+            int base = run.n * g->h * g->w * g->c + c, to = (row + q) * g->c + c;
+            intv at;
+            if (!positions) {
+                STORE(window_max(g, x, base, rows, columns, false, &at), y, to, end);
+                continue;
+            }
+            STORE(window_max(g, x, base, rows, columns, true, &at), y, to, end);
+            STORE_INT(at, positions, to, end);
         }
     }
 }
@@ -155,8 +196,8 @@ kernel void pool_avg_fwd(constant struct pool_shape *g, global const float *x,
         for (int c = run.c_first; c < run.c_last; c += VEC) {
             int base = run.n * g->h * g->w * g->c + c;
             floatv mean = window_sum(g, x, base, rows, columns) / divisor;
-            if (scale) mean = load_until(scale, c, g->c) * mean + load_until(bias, c, g->c);
-            store_until(mean, y, (row + q) * g->c + c, end);
+            if (scale) mean = LOAD(scale, c, g->c) * mean + LOAD(bias, c, g->c);
+            STORE(mean, y, (row + q) * g->c + c, end);
         }
     }
 }
@@ -177,11 +218,72 @@ kernel void pool_weighted_product(constant struct pool_shape *g, global const fl
             int base = run.n * g->h * g->w * g->c + c;
             int at = (row + q) * g->c + c;
             floatv mean = window_sum(g, x, base, rows, columns) / divisor;
-            store_until(load_until(dy, at, total) * mean, product, at, end);
+            STORE(LOAD(dy, at, total) * mean, product, at, end);
         }
     }
 }
 
+#if CELLS
+/* The pixels from window p's first, or from 0, to the next window's first, or to size. */
+struct span cell(int p, int stride, int pad, int count, int size) {
+    struct span span;
+    span.first = p == 0 ? 0 : p * stride - pad;
+    span.last = p == count - 1 ? size : (p + 1) * stride - pad;
+    return span;
+}
+
+/* A work-item writes the cells of a run of y, row after row. */
+kernel void pool_max_bwd(constant struct pool_shape *g, global const float *dy,
+                         global const int *positions, global float *dx) {
+    uint id = get_global_id(0);
+    if (id >= g->out.items) return;
+    struct run run = run_number(id, &g->out, g->q, g->c);
+    int total = g->n * g->p * g->q * g->c, row = (run.n * g->p + run.row) * g->q;
+    struct span rows = cell(run.row, g->stride_h, g->pad_top, g->p, g->h);
+    int stop = cell(run.last - 1, g->stride_w, g->pad_left, g->q, g->w).last;
+    for (int h = rows.first; h < rows.last; h++) {
+        int to = (run.n * g->h + h) * g->w, end = (to + stop) * g->c;
+        for (int q = run.first; q < run.last; q++) {
+            struct span columns = cell(q, g->stride_w, g->pad_left, g->q, g->w);
+            for (int w = columns.first; w < columns.last; w++)
+                for (int c = run.c_first; c < run.c_last; c += VEC) {
+                    int from = (row + q) * g->c + c;
+                    intv mine = LOAD_INT(positions, from, total) == h * g->w + w;
+                    floatv value = mine ? LOAD(dy, from, total) : (floatv)(0.0f);
+                    STORE(value, dx, (to + w) * g->c + c, end);
+                }
+        }
+    }
+}
+
+kernel void pool_avg_bwd(constant struct pool_shape *g, global const float *dy,
+                         global const float *scale, global float *dx) {
+    uint id = get_global_id(0);
+    if (id >= g->out.items) return;
+    struct run run = run_number(id, &g->out, g->q, g->c);
+    int total = g->n * g->p * g->q * g->c, row = (run.n * g->p + run.row) * g->q;
+    struct span rows = cell(run.row, g->stride_h, g->pad_top, g->p, g->h);
+    struct span inside_h = window_span(run.row, g->stride_h, g->pad_top, g->r, g->h);
+    int stop = cell(run.last - 1, g->stride_w, g->pad_left, g->q, g->w).last;
+    for (int h = rows.first; h < rows.last; h++) {
+        int to = (run.n * g->h + h) * g->w, end = (to + stop) * g->c;
+        for (int q = run.first; q < run.last; q++) {
+            struct span columns = cell(q, g->stride_w, g->pad_left, g->q, g->w);
+            struct span inside_w = window_span(q, g->stride_w, g->pad_left, g->s, g->w);
+            float divisor = divisor_h(g, run.row) * divisor_w(g, q);
+            for (int w = columns.first; w < columns.last; w++) {
+                bool inside = h >= inside_h.first && h < inside_h.last && w >= inside_w.first && w < inside_w.last;
+                float share = inside ? 1.0f / divisor : 0.0f;
+                for (int c = run.c_first; c < run.c_last; c += VEC) {
+                    floatv value = LOAD(dy, (row + q) * g->c + c, total) * share;
+                    if (scale) value *= LOAD(scale, c, g->c);
+                    STORE(value, dx, (to + w) * g->c + c, end);
+                }
+            }
+        }
+    }
+}
+#else
 kernel void pool_max_bwd(constant struct pool_shape *g, global const float *dy,
                          global const int *positions, global float *dx) {
     uint id = get_global_id(0);
@@ -198,10 +300,10 @@ kernel void pool_max_bwd(constant struct pool_shape *g, global const float *dy,
             for (int p = rows.first; p < rows.last; p++)
                 for (int q = columns.first; q < columns.last; q++) {
                     int at = ((run.n * g->p + p) * g->q + q) * g->c + c;
-                    intv mine = load_int_until(positions, at, total) == run.row * g->w + w;
-                    sum += mine ? load_until(dy, at, total) : (floatv)(0.0f);
+                    intv mine = LOAD_INT(positions, at, total) == run.row * g->w + w;
+                    sum += mine ? LOAD(dy, at, total) : (floatv)(0.0f);
                 }
-            store_until(sum, dx, (row + w) * g->c + c, end);
+            STORE(sum, dx, (row + w) * g->c + c, end);
         }
     }
 }
@@ -223,10 +325,11 @@ kernel void pool_avg_bwd(constant struct pool_shape *g, global const float *dy,
                 for (int q = columns.first; q < columns.last; q++) {
                     int at = ((run.n * g->p + p) * g->q + q) * g->c + c;
                     float share = 1.0f / (divisor_h(g, p) * divisor_w(g, q));
-                    sum += load_until(dy, at, total) * share;
+                    sum += LOAD(dy, at, total) * share;
                 }
-            if (scale) sum *= load_until(scale, c, g->c);
-            store_until(sum, dx, (row + w) * g->c + c, end);
+            if (scale) sum *= LOAD(scale, c, g->c);
+            STORE(sum, dx, (row + w) * g->c + c, end);
         }
     }
 }
+#endif

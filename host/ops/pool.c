@@ -29,6 +29,7 @@ struct tess_pool {
     tess_pool_desc desc; /* with strides and window filled in */
     tess_tensor_desc x, y;
     struct pool_shape shape;
+    bool cells; /* no two windows overlap: backward goes through y */
     cl_mem shape_memory;
     cl_kernel forward, backward;
     cl_kernel product; /* weighted only, as is sum */
@@ -46,12 +47,16 @@ static int choose_vector(const tess_context *ctx, int channels) {
 }
 
 /* Cuts n x rows x pixels x channels; see pool.cl for what runs are. Finding a run costs a CPU as much as a few pixels,
-   so there it has several; a GPU hides that, and wants many runs. */
+   so there it has about 64 vectors, whole pixels if they are not long; a GPU hides that, and wants many runs. */
 static struct pool_runs cut_runs(int n, int rows, int pixels, int channels, int vector, bool cpu) {
-    bool divides = channels % vector == 0;
-    int several = !cpu ? 1 : pixels < 32 ? pixels : 32;
+    bool whole = channels % vector == 0;
+    int across = !whole                   ? channels
+                 : !cpu                   ? vector
+                 : channels < 16 * vector ? channels
+                                          : 16 * vector;
+    int along = !whole ? pixels : !cpu ? 1 : 64 * vector / across;
     struct pool_runs runs = {
-        .rows = rows, .along = divides ? several : pixels, .across = divides ? vector : channels};
+        .rows = rows, .along = along < pixels ? along : pixels, .across = across};
     runs.segments_across = (channels + runs.across - 1) / runs.across;
     runs.segments_along = (pixels + runs.along - 1) / runs.along;
     runs.items = n * rows * runs.segments_along * runs.segments_across;
@@ -89,9 +94,10 @@ static tess_status make_kernels(tess_pool *pool, int vector) {
     tess_context *ctx = pool->ctx;
     bool max = pool->desc.mode == TESS_POOL_MAX;
     struct program *program;
-    char options[32], config[32];
-    snprintf(options, sizeof options, "-DVEC=%d", vector);
-    snprintf(config, sizeof config, "pool__vec%d", vector);
+    char options[64], config[64];
+    bool whole = pool->desc.c % vector == 0;
+    snprintf(options, sizeof options, "-DVEC=%d -DWHOLE=%d -DCELLS=%d", vector, whole, pool->cells);
+    snprintf(config, sizeof config, "pool__vec%d_whole%d_cells%d", vector, whole, pool->cells);
     tess_status status = program_get(ctx, "pool.cl", options, config, &program);
     if (!status)
         status =
@@ -132,6 +138,7 @@ tess_status tess_pool_create(tess_context *ctx, const tess_pool_desc *desc, tess
     int vector = choose_vector(ctx, full.c);
     bool cpu = ctx->device.type == CL_DEVICE_TYPE_CPU;
     pool->shape = shape_of(&full, p, q, vector, cpu);
+    pool->cells = (full.stride_h >= full.r || p == 1) && (full.stride_w >= full.s || q == 1);
     pool->local = cpu ? 8 : 64; /* a CPU's runs are long, and should spread over its cores */
     status = make_kernels(pool, vector);
     if (status) goto fail;
@@ -215,7 +222,8 @@ static tess_status backward_check(tess_pool *pool, const tess_pool_grad_args *ar
 }
 
 static tess_status enqueue_dx(tess_pool *pool, const tess_pool_grad_args *args) {
-    struct kernel_range range = launch_range(pool->ctx, (size_t)pool->shape.in.items, pool->local);
+    int items = pool->cells ? pool->shape.out.items : pool->shape.in.items;
+    struct kernel_range range = launch_range(pool->ctx, (size_t)items, pool->local);
     const struct kernel_arg grad[] = {ARG_MEM(pool->shape_memory), ARG_TENSOR(args->dy),
                                       pool->desc.mode == TESS_POOL_MAX ? ARG_TENSOR(args->positions)
                                       : pool->desc.mode == TESS_POOL_WEIGHTED
