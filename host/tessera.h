@@ -555,6 +555,22 @@ typedef struct tess_batch_norm_grad_args {
 TESS_API tess_status tess_batch_norm_backward(tess_batch_norm *op,
                                               const tess_batch_norm_grad_args *args);
 
+/* Inference's batch normalisation made part of the convolution or fully connected layer before it, in host memory, computed
+   in float64:
+     folded_weights[r,s,c,k] = weights[r,s,c,k] f[k],   f = scale / sqrt(var + eps)
+     folded_bias[k] = (bias[k] - mean[k]) f[k] + shift[k]
+   weights: RSCK, rows = R S C/g of them for each of the k filters. Vectors have k values; bias NULL: zeros; scale, shift (batch
+   normalisation's bias) NULL: ones, zeros. Outputs may be the inputs. var + eps must be above 0. */
+typedef struct tess_batch_norm_fold_args {
+    size_t rows;
+    int k;
+    float eps; /* as it is: 0 means 0 */
+    const float *weights, *bias;
+    const float *scale, *shift, *mean, *var;
+    float *folded_weights, *folded_bias;
+} tess_batch_norm_fold_args;
+TESS_API tess_status tess_batch_norm_fold(const tess_batch_norm_fold_args *args, tess_error *error);
+
 /* ---------------------------------------------------------------- softmax and cross-entropy */
 
 typedef struct tess_softmax tess_softmax;
