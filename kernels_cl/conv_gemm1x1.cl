@@ -157,7 +157,8 @@ struct ahead {
     int row_count;
     __global const float *weights; /* of the next block, weight_lines every 16 channels */
     int weight_lines;
-    __global float *out; /* where the results will go, out_rows pixels every 16 channels */
+    __global float *out; /* where the results will go, out_rows pixels every 16 channels, unless 0 */
+    __global const float *residual; /* likewise what is added to them */
     size_t out_step;
     int out_rows;
 };
@@ -169,7 +170,10 @@ static inline void fetch_ahead(struct ahead a, int c) {
     const int first = c / 16 * a.out_rows;
     for (int j = first; j < min(first + a.out_rows, MR); j++)
 #pragma unroll
-        for (int v = 0; v < KV; v++) fetch_to_write(a.out + j * a.out_step + 16 * v);
+        for (int v = 0; v < KV; v++) {
+            if (a.out) fetch_to_write(a.out + j * a.out_step + 16 * v);
+            if (a.residual) fetch_line(a.residual + j * a.out_step + 16 * v);
+        }
 }
 
 static inline void multiply_add(float16 acc[MR][KV], __global const float *const row[MR], int c,
@@ -206,7 +210,7 @@ struct epilogue {
     bool stream; /* past the caches: only for whole vectors of 64 bytes */
 };
 
-/* A whole tile without residual, none or ReLU: step floats from pixel to pixel. */
+/* A whole tile, without activation or with ReLU: step floats from pixel to pixel. */
 static inline void finish_whole(float16 acc[MR][KV], __global float *dest, const int at[MR],
                                 int step, struct epilogue e) {
     __global float *out[MR];
@@ -222,6 +226,12 @@ static inline void finish_whole(float16 acc[MR][KV], __global float *dest, const
         for (int v = 0; v < KV; v++)
 #pragma unroll
             for (int j = 0; j < MR; j++) acc[j][v] += vload16(v, e.bias);
+    if (e.residual)
+#pragma unroll
+        for (int j = 0; j < MR; j++)
+#pragma unroll
+            for (int v = 0; v < KV; v++)
+                acc[j][v] += vload16(v, e.residual + (size_t)at[j] * step);
     if (e.act == ACT_RELU)
 #pragma unroll
         for (int j = 0; j < MR; j++)
@@ -280,10 +290,11 @@ static inline void tile(__global const float *source, const int source_at[MR], i
 #pragma unroll
         for (int v = 0; v < KV; v++) acc[j][v] = (float16)(0.0f);
     }
-    ahead.out = dest + (size_t)dest_at[0] * dest_step;
-    if (!whole || (e.stream && !e.more)) ahead.out_rows = 0;
+    ahead.out = e.more || !e.stream ? dest + (size_t)dest_at[0] * dest_step : 0;
+    ahead.residual = e.residual ? e.residual + (size_t)dest_at[0] * dest_step : 0;
+    if (!whole || (!ahead.out && !e.residual)) ahead.out_rows = 0;
     multiply(acc, row, weights, channels, ahead);
-    if (whole && !e.residual && e.act <= ACT_RELU)
+    if (whole && e.act <= ACT_RELU)
         finish_whole(acc, dest, dest_at, dest_step, e);
     else
         finish_part(acc, count, lanes, dest, dest_at, dest_step, e);

@@ -6,8 +6,9 @@
 #include "support/conv_check.h"
 
 static void test_epilogues(void **state) {
-    static const char *const keys[] = {"n2c3h7w6k5r3s3pt1pb1pl1pr1", "n1c4h6w9k37r1s1"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const keys[] = {"n2c3h7w6k5r3s3pt1pb1pl1pr1", "n1c4h6w9k37r1s1",
+                                       "n1c4h6w9k64r1s1"}; /* whole tiles */
+    for (int i = 0; i < 3; i++) {
         struct conv_data t = conv_data_make(keys[i]);
         for (int act = TESS_ACT_NONE; act <= TESS_ACT_HARD_SIGMOID; act++)
             for (int flags = 0; flags < 4; flags++) {
