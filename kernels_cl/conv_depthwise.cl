@@ -41,6 +41,7 @@
 #include "common.clh"
 #include "activation.clh"
 #include "vector.clh"
+#include "lanes.clh"
 
 #ifndef PASS
 #define PASS 0
@@ -151,6 +152,18 @@ static inline floatv load_filter(__global const float *pixel, int c, int M, int 
 DEFINE_ACCUMULATE(accumulate_fwd, load_shared)
 DEFINE_ACCUMULATE(accumulate_bwd_data, load_filter)
 
+/* Asks for the lines of a tile's pixels, pixel floats apart: to read them with a later row, or to write them soon. Sums of few
+   taps leave no time to wait for memory, and between the pixels of a tile lie other channels, so that nothing fetches
+   them ahead. */
+static inline void fetch_tile(__global const float *from, int pixel, int count) {
+    for (int j = 0; j < count; j++)
+        for (int v = 0; v < KV * VEC; v += 16) fetch_line(from + j * pixel + v);
+}
+static inline void fetch_tile_to_write(__global const float *to, int pixel, int count) {
+    for (int j = 0; j < count; j++)
+        for (int v = 0; v < KV * VEC; v += 16) fetch_to_write(to + j * pixel + v);
+}
+
 /* What a flat index of forward and backward-data means. Tiles of one phase follow each other. */
 struct task {
     int channel, row, phase_first, phase_last, tile_first, tile_last;
@@ -190,6 +203,10 @@ conv_depthwise_fwd(__global const float *restrict x, __global const float *restr
         for (int v = 0; v < KV; v++)
 #pragma unroll
             for (int j = 0; j < WT; j++) acc[v][j] = (floatv)(0.0f);
+        const int next = p * DIM(U) - PT + (R - 1) * DIM(D) + 1; /* the next row's taps: as far as there */
+        for (int h = max(next, 0); h < min(next + DIM(U), H); h++)
+            fetch_tile(image + (h * W + q0 * V) * C + k0 / M, C, min(count * V, W - q0 * V));
+        fetch_tile_to_write(y + (task.row * Q + q0) * K + k0, K, count);
         for (int r = 0; r < R; r++) {
             const int h = p * DIM(U) - PT + r * DIM(D);
             if (h < 0 || h >= H) continue;
@@ -242,6 +259,10 @@ conv_depthwise_bwd_data(__global const float *restrict dy, __global const float 
             for (int v = 0; v < KV; v++)
 #pragma unroll
                 for (int j = 0; j < WT; j++) acc[v][j] = (floatv)(0.0f);
+            __global float *out = dx + (task.row * W + first) * C + c0;
+            const int next = min((h + PT) / U + 1, P - 1);
+            fetch_tile(image + (next * Q + min(first / V, Q - 1)) * K + c0 * M, K, min(count, Q));
+            fetch_tile_to_write(out, V * C, count);
             for (int r = 0; r < R; r++) {
                 const int t = h + PT - r * DIM(D);
                 if (t < 0 || t % U != 0 || t / U >= P) continue;
@@ -260,7 +281,6 @@ conv_depthwise_bwd_data(__global const float *restrict dy, __global const float 
                         }
                 }
             }
-            __global float *out = dx + (task.row * W + first) * C + c0;
 #pragma unroll
             for (int v = 0; v < KV; v++)
 #pragma unroll
