@@ -258,9 +258,9 @@ static void check_batch(int c, int h, int w, int rows, int batch) {
             n = (int)i / c / w / h;
         bool inside = y >= top && y < top + BH && x >= left && x < left + BW;
         int pixel = 0;
-        if (inside && n < rows)
-            pixel = pixels[((order[1 + n] * BH + y - top) * BW + x - left) * c + channel];
-        want[i] = n < rows ? normalised(&data, pixel, channel) : 0;
+        int image = rows > 0 ? order[1 + n % rows] : 0;
+        if (inside) pixel = pixels[((image * BH + y - top) * BW + x - left) * c + channel];
+        want[i] = rows > 0 ? normalised(&data, pixel, channel) : 0;
     }
     check_close(images, want, count, 1e-7, 1e-6, "batch");
     for (int i = 0; i < 8; i++)

@@ -101,6 +101,7 @@ static tess_status conv_plan(struct lowering *lo, int index, tess_conv_pass pass
     return tess_conv_plan_create(
         net->ctx, &desc,
         &(tess_conv_options){.pass = pass,
+                             .algo = net->conv_algo,
                              .strict = net->options.strict,
                              .limit_workspace = net->options.limit_workspace,
                              .workspace_limit = net->options.workspace_limit},

@@ -87,6 +87,7 @@ static tess_status forward_conv(struct lowering *lo, int index) {
                                  .bias = layer->bias || low->norm >= 0,
                                  .residual = low->residual >= 0,
                                  .act = low->act,
+                                 .algo = net->conv_algo,
                                  .strict = net->options.strict,
                                  .limit_workspace = net->options.limit_workspace,
                                  .workspace_limit = net->options.workspace_limit};

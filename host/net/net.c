@@ -66,6 +66,7 @@ tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_ne
     if (options) net->options = *options;
     if (net->options.batch == 0) net->options.batch = 1;
     net->keep_batch_norm = debug && debug->keep_batch_norm;
+    net->conv_algo = debug ? debug->conv_algo : NULL;
     net->classes = graph->layers[graph->count - 1].c;
     status = operators_create(net);
     if (!status) status = ports_create(net);

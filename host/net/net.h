@@ -88,7 +88,8 @@ struct tess_net {
     tess_context *ctx;       /* borrowed */
     const tess_graph *graph; /* borrowed */
     tess_net_options options;
-    bool keep_batch_norm; /* as in struct net_debug */
+    bool keep_batch_norm; /* as in struct net_debug, as the next */
+    const char *conv_algo;
     int classes;
 
     tess_eltwise *eltwise;
@@ -125,9 +126,10 @@ struct tess_net {
 
 /* For tests. Zero means the default. */
 struct net_debug {
-    bool no_sharing;      /* every slot has memory of its own */
-    bool keep_batch_norm; /* inference does not fold batch normalisation into convolutions */
-    size_t arena_limit;   /* most bytes of one allocation; 0: the device's */
+    bool no_sharing;       /* every slot has memory of its own */
+    bool keep_batch_norm;  /* inference does not fold batch normalisation into convolutions */
+    const char *conv_algo; /* of every convolution, for few programs; NULL: the planner's choice */
+    size_t arena_limit;    /* most bytes of one allocation; 0: the device's */
 };
 
 /* tess_net_create with wishes. debug may be NULL. */

@@ -54,7 +54,7 @@ struct batch_shape {
 };
 
 /* Writes images order[first .. first+rows-1] as (pixel / 255 - mean) / std, NHWC fp32, and their labels; rows
-   from rows to batch become zeros with label -1. images: batch * h * w * c floats, labels: batch. shape: the
+   from rows to batch repeat the others with label -1 (batch normalisation sees them), zeros where there are none. images: batch * h * w * c floats, labels: batch. shape: the
    network's input: images are centred in a larger frame filled with the value of a 0 pixel (LeNet-5's 32x32), and
    equal otherwise; anything else is TESS_INVALID_SHAPE. Nothing is written on failure. */
 tess_status dataset_batch(const struct dataset *data, const int *order, int first, int rows,

@@ -82,9 +82,13 @@ tess_status dataset_batch(const struct dataset *data, const int *order, int firs
                         to + corner + (size_t)y * out_row);
         labels[row] = data->labels[index];
     }
-    memset(images + (size_t)rows * out_image, 0,
-           (size_t)(shape->batch - rows) * out_image * sizeof *images);
-    for (int row = rows; row < shape->batch; row++)
+    for (int row = rows; row < shape->batch; row++) {
+        float *to = images + (size_t)row * out_image;
+        if (rows > 0)
+            memcpy(to, images + (size_t)(row % rows) * out_image, out_image * sizeof *to);
+        else
+            memset(to, 0, out_image * sizeof *to);
         labels[row] = -1;
+    }
     return TESS_OK;
 }

@@ -120,13 +120,14 @@ static tess_node module_e(const struct module *m, tess_node x) {
     return concat(m, (tess_node[]){one, once_a, once_b, twice_a, twice_b, pooled(m, x, 192)}, 6);
 }
 
-/* After the last 17 x 17 module. An input so small that 5x5 windows do not fit trains without it. */
+/* After the last 17 x 17 module. A smaller map, of a smaller input, has none. */
 static void auxiliary(const struct module *top, tess_node x) {
     static const tess_pool_layer window = {.mode = TESS_POOL_AVG, .window_h = 5, .stride_h = 3};
     static const tess_pool_layer global = {.mode = TESS_POOL_AVG, .global = true};
     const tess_fc_layer fc = {.name = "AuxLogits.fc", .outputs = top->options->classes};
     struct module m = module_of(top, "AuxLogits");
-    if (top->options->h < 299 || top->options->w < 299) return;
+    tess_layer_info map = tess_graph_layer_info(top->graph, x);
+    if (map.h < 17 || map.w < 17) return;
     x = tess_graph_pool(m.graph, x, &window);
     x = unit(&m, x, "conv0", 128, f1x1);
     x = unit(&m, x, "conv1", 768, (struct filter){5, 5, 1, 0, 0});
