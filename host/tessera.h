@@ -571,6 +571,26 @@ typedef struct tess_batch_norm_fold_args {
 } tess_batch_norm_fold_args;
 TESS_API tess_status tess_batch_norm_fold(const tess_batch_norm_fold_args *args, tess_error *error);
 
+/* Local response normalisation across channels (Krizhevsky et al. 2012, section 3.3), NHWC, fp32:
+     y[c] = x[c] / (k + alpha / size * sum of x[j]^2 over j = c - (size - 1) / 2 .. c + size / 2)^beta
+   where j is a channel. alpha is divided by size, as ONNX, PyTorch and Caffe do; the paper does not: its alpha 1e-4 with size 5 and
+   k 2 is alpha 5e-4 here. Even sizes have one channel more after c than before, as in ONNX (PyTorch: before). */
+#define TESS_LRN_MAX_SIZE 63
+typedef struct tess_lrn_desc {
+    int n, c, h, w;
+    int size;             /* 1 .. TESS_LRN_MAX_SIZE; 0: 5 */
+    float alpha, beta, k; /* above 0; 0: 1e-4, 0.75, 1 */
+} tess_lrn_desc;
+
+typedef struct tess_lrn tess_lrn;
+
+TESS_API tess_status tess_lrn_create(tess_context *ctx, const tess_lrn_desc *desc, tess_lrn **out);
+TESS_API void tess_lrn_destroy(tess_lrn *op);
+/* Reads x once, writes y once; backward reads x and dy once and writes dx once. Outputs are not inputs. */
+TESS_API tess_status tess_lrn_forward(tess_lrn *op, const tess_tensor *x, tess_tensor *y);
+TESS_API tess_status tess_lrn_backward(tess_lrn *op, const tess_tensor *x, const tess_tensor *dy,
+                                       tess_tensor *dx);
+
 /* ---------------------------------------------------------------- softmax and cross-entropy */
 
 typedef struct tess_softmax tess_softmax;
