@@ -92,6 +92,11 @@ sets() {
         echo "-DVEC=4 -DBYTES=4 -DACROSS=1 -DALONG=1 -DTILE=8"
         echo "-DVEC=1 -DBYTES=8"
         ;;
+    nd_softmax.cl)
+        echo "-DVEC=16 -DLOG=1 -DINNER=1"
+        echo "-DVEC=16 -DLOG=0 -DINNER=0"
+        echo "-DVEC=1 -DLOG=1 -DINNER=0"
+        ;;
     nd_taps.cl) echo "-DVEC=16 -DBATCH=4" ;;
     nd_reduce.cl)
         echo "-DVEC=16 -DACROSS=4 -DCOMBINE=1"

@@ -228,4 +228,22 @@ const struct nd_shape *nd_pad_shape(const struct nd_pad *op); /* of y; borrowed 
 tess_status nd_pad_forward(struct nd_pad *op, cl_mem x, cl_mem y);
 tess_status nd_pad_backward(struct nd_pad *op, cl_mem dy, cl_mem dx);
 
+/* ---- Softmax and LogSoftmax along one axis */
+
+struct nd_softmax_desc {
+    struct nd_shape x;
+    int axis;  /* from -rank to rank - 1 */
+    bool flat; /* as before opset 13: along all dimensions from axis on; axis may be rank */
+    bool log;  /* LogSoftmax */
+};
+
+struct nd_softmax;
+
+tess_status nd_softmax_create(tess_context *ctx, const struct nd_softmax_desc *desc,
+                              struct nd_softmax **out);
+void nd_softmax_destroy(struct nd_softmax *op);
+tess_status nd_softmax_forward(struct nd_softmax *op, cl_mem x, cl_mem y); /* y may be x */
+/* dx may be dy or y. */
+tess_status nd_softmax_backward(struct nd_softmax *op, cl_mem y, cl_mem dy, cl_mem dx);
+
 #endif
