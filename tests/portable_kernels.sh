@@ -92,6 +92,11 @@ sets() {
         echo "-DVEC=4 -DBYTES=4 -DACROSS=1 -DALONG=1 -DTILE=8"
         echo "-DVEC=1 -DBYTES=8"
         ;;
+    nd_matmul.cl)
+        echo "-DVEC=16 -DMT=6 -DNT=2"
+        echo "-DVEC=16 -DMT2=4 -DNT2=4"
+        echo "-DVEC=1 -DMT=4 -DNT=1"
+        ;;
     nd_softmax.cl)
         echo "-DVEC=16 -DLOG=1 -DINNER=1"
         echo "-DVEC=16 -DLOG=0 -DINNER=0"

@@ -246,4 +246,37 @@ tess_status nd_softmax_forward(struct nd_softmax *op, cl_mem x, cl_mem y); /* y 
 /* dx may be dy or y. */
 tess_status nd_softmax_backward(struct nd_softmax *op, cl_mem y, cl_mem dy, cl_mem dx);
 
+/* ---- MatMul and Gemm: one operator, two ways to make it */
+
+struct nd_matmul;
+
+/* NumPy's matmul: the last two dimensions are matrices, the others a batch that broadcasts; one dimension is a row (a) or a column (b), and
+   vanishes from y. */
+tess_status nd_matmul_create(tess_context *ctx, const struct nd_shape *a, const struct nd_shape *b,
+                             bool gradients, struct nd_matmul **out);
+
+/* ONNX's Gemm: y = alpha op(a) op(b) + beta c, for matrices; c broadcasts to y's shape. */
+struct nd_gemm_desc {
+    struct nd_shape a, b, c;
+    bool trans_a, trans_b;
+    bool has_c;
+    float alpha, beta; /* as given: 0 is 0, not a default */
+    bool gradients;
+};
+tess_status nd_gemm_create(tess_context *ctx, const struct nd_gemm_desc *desc,
+                           struct nd_matmul **out);
+
+void nd_matmul_destroy(struct nd_matmul *op);
+const struct nd_shape *nd_matmul_shape(const struct nd_matmul *op); /* of y; borrowed */
+/* c: NULL without one. */
+tess_status nd_matmul_forward(struct nd_matmul *op, cl_mem a, cl_mem b, cl_mem c, cl_mem y);
+
+struct nd_matmul_grad_args {
+    cl_mem a, b, dy;   /* a is read for db, b for da */
+    cl_mem da, db, dc; /* results; NULL: not wanted */
+    cl_mem workspace;  /* nd_matmul_workspace bytes; NULL if that is 0 */
+};
+size_t nd_matmul_workspace(const struct nd_matmul *op);
+tess_status nd_matmul_backward(struct nd_matmul *op, const struct nd_matmul_grad_args *args);
+
 #endif
