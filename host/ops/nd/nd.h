@@ -279,4 +279,39 @@ struct nd_matmul_grad_args {
 size_t nd_matmul_workspace(const struct nd_matmul *op);
 tess_status nd_matmul_backward(struct nd_matmul *op, const struct nd_matmul_grad_args *args);
 
+/* ---- Resize (Upsample): nearest and linear, of any dimensions, hence of NCHW and NHWC */
+
+enum nd_resize_mode { ND_NEAREST, ND_LINEAR /* bilinear for two resized dimensions */ };
+
+/* Where y's coordinate c lies in x, with sizes X and Y of the dimension and the scale s = Y / X, or as given. */
+enum nd_coordinates {
+    ND_HALF_PIXEL,        /* (c + 0.5) / s - 0.5 */
+    ND_ASYMMETRIC,        /* c / s */
+    ND_ALIGN_CORNERS,     /* c (X - 1) / (Y - 1); 0 where Y is 1 */
+    ND_PYTORCH_HALF_PIXEL /* as half pixel; 0 where Y is 1 */
+};
+
+/* How ND_NEAREST rounds. */
+enum nd_rounding { ND_ROUND_PREFER_FLOOR, ND_ROUND_PREFER_CEIL, ND_FLOOR_DOWN, ND_CEIL_UP };
+
+struct nd_resize_desc {
+    enum nd_resize_mode mode;
+    enum nd_coordinates coordinates;
+    enum nd_rounding rounding;
+    struct nd_shape x;
+    int64_t sizes
+        [ND_MAX_RANK]; /* of y; all 0: floor(x scales). A dimension that is not 0 must not become 0 */
+    float scales[ND_MAX_RANK]; /* 0: sizes / x */
+    bool gradients;
+};
+
+struct nd_resize;
+
+tess_status nd_resize_create(tess_context *ctx, const struct nd_resize_desc *desc,
+                             struct nd_resize **out);
+void nd_resize_destroy(struct nd_resize *op);
+const struct nd_shape *nd_resize_shape(const struct nd_resize *op); /* of y; borrowed */
+tess_status nd_resize_forward(struct nd_resize *op, cl_mem x, cl_mem y);
+tess_status nd_resize_backward(struct nd_resize *op, cl_mem dy, cl_mem dx);
+
 #endif
