@@ -212,7 +212,7 @@ static void incomplete_graphs(void **state) {
     graph = new_graph(3, 1, 1, &x);
     x = tess_graph_softmax(graph, x);
     tess_graph_dropout(graph, x, NULL, 0);
-    expect_error(graph, TESS_INVALID_ARGUMENT, "follows the softmax");
+    expect_error(graph, TESS_INVALID_ARGUMENT, "follows softmax");
     tess_error error = {0};
     assert_int_equal(tess_graph_check(NULL, &error), TESS_INVALID_ARGUMENT);
     assert_int_equal(tess_graph_create(NULL, &error, &graph), TESS_INVALID_ARGUMENT);
