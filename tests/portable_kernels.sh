@@ -125,14 +125,18 @@ sets() {
 unknown_parameters() { # FILE OPTIONS...
     program=$1
     shift
-    for option in "$@"; do
-        parameter=${option#-D}
-        parameter=${parameter%=*}
-        case $parameter in
-        FIX_*) continue ;; # the program pastes these names together
-        esac
-        grep -qw "$parameter" "$program" || echo "there is no parameter $parameter"
-    done
+    awk -v options="$*" '
+        { gsub(/[^A-Za-z0-9_]+/, " "); words = words " " $0 " " }
+        END {
+            count = split(options, option, " ")
+            for (i = 1; i <= count; i++) {
+                name = option[i]
+                sub(/^-D/, "", name)
+                sub(/=.*/, "", name)
+                # The program pastes the names FIX_... together.
+                if (name !~ /^FIX_/ && !index(words, " " name " ")) print "there is no parameter " name
+            }
+        }' "$program"
 }
 
 accepts() { # TARGET FILE OPTIONS...
