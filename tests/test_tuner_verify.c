@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -347,7 +348,9 @@ static bool run_is_right(tess_context *ctx, const struct data *t, tess_conv_plan
 
 /* ---------------------------------------------------------------- one fault in one process */
 
-enum outcome { ACCEPTED = 10, REJECTED, NO_FAULT, NO_BUILD };
+/* SHOWED_ONCE: wrong before the verification, right in it and in all runs after it: two work-groups write one place, and nearly always
+   the right one comes last. No run tells that from a kernel without a fault. */
+enum outcome { ACCEPTED = 10, REJECTED, SHOWED_ONCE, NO_FAULT, NO_BUILD };
 
 static tess_context *open_context(const char *kernels) {
     tess_error error = {0};
@@ -375,6 +378,17 @@ static const char *config_of(tess_context *ctx, const struct conv_algo *algo,
     return part ? part + 2 : "";
 }
 
+/* Whether a plan with these options is wrong in any of some more runs. */
+static bool wrong_again(tess_context *ctx, const struct data *t, const tess_conv_options *options) {
+    tess_conv_plan *plan = NULL;
+    bool right = true;
+    assert_ok(ctx, tess_conv_plan_create(ctx, &t->d, options, &plan));
+    for (int i = 0; i < 8 && right; i++)
+        right = run_is_right(ctx, t, plan, options->pass, 3, NAN);
+    tess_conv_plan_destroy(plan);
+    return !right;
+}
+
 static enum outcome try_fault_on(tess_context *ctx, const struct conv_algo *algo, const char *key,
                                  tess_conv_pass pass) {
     struct data t = make_data(key);
@@ -400,6 +414,7 @@ static enum outcome try_fault_on(tess_context *ctx, const struct conv_algo *algo
     assert_ok(ctx, instance_create(bench, printed, &instance));
     assert_ok(ctx, verify_instance(instance, &verdict));
     outcome = verdict.right ? ACCEPTED : REJECTED;
+    if (verdict.right && !wrong_again(ctx, &t, &options)) outcome = SHOWED_ONCE;
     instance_destroy(instance);
     workbench_destroy(bench);
 done:
@@ -427,7 +442,10 @@ static enum outcome fork_fault(const char *folder, const struct fault *fault) {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        alarm(120);
+        /* Of its own time: on a busy machine everything takes long. What waits for ever is ended too. */
+        const struct rlimit cpu_seconds = {120, 130};
+        (void)setrlimit(RLIMIT_CPU, &cpu_seconds);
+        alarm(3600);
         int null = open("/dev/null", O_WRONLY);
         if (null >= 0) dup2(null, STDERR_FILENO), dup2(null, STDOUT_FILENO);
         _exit((int)try_fault(folder, fault));
@@ -461,8 +479,10 @@ static void test_faults_are_rejected(void **state) {
         write_kernels(folder, &list[i]);
         enum outcome outcome = fork_fault(folder, &list[i]);
         tried++;
+        if (outcome == SHOWED_ONCE) print_fault(&list[i], "showed once, and not again");
         if (outcome != ACCEPTED && outcome != REJECTED) continue;
         total++;
+        if (total % 20 == 0) print_message("%d faults of %d changes so far\n", total, tried);
         of_kind[kind]++;
         if (outcome == REJECTED) continue;
         accepted++;
