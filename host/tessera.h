@@ -731,6 +731,13 @@ typedef struct tess_batch_norm_layer {
     tess_act act;
 } tess_batch_norm_layer;
 
+/* Local response normalisation across channels: see tess_lrn_desc. */
+typedef struct tess_lrn_layer {
+    const char *name;
+    int size;             /* channels in a window; 0: 5 */
+    float alpha, beta, k; /* as in tess_lrn_desc; 0: 1e-4, 0.75, 1 */
+} tess_lrn_layer;
+
 TESS_API tess_status tess_graph_create(const char *name, tess_error *error, tess_graph **out);
 TESS_API void tess_graph_destroy(tess_graph *graph);
 TESS_API tess_node tess_graph_input(tess_graph *graph, int c, int h, int w);
@@ -739,6 +746,7 @@ TESS_API tess_node tess_graph_pool(tess_graph *graph, tess_node in, const tess_p
 TESS_API tess_node tess_graph_fc(tess_graph *graph, tess_node in, const tess_fc_layer *layer);
 TESS_API tess_node tess_graph_batch_norm(tess_graph *graph, tess_node in,
                                          const tess_batch_norm_layer *layer);
+TESS_API tess_node tess_graph_lrn(tess_graph *graph, tess_node in, const tess_lrn_layer *layer);
 TESS_API tess_node tess_graph_activation(tess_graph *graph, tess_node in, const char *name,
                                          tess_act act);
 TESS_API tess_node tess_graph_add(tess_graph *graph, tess_node a, tess_node b, const char *name,

@@ -118,6 +118,35 @@ static void every_kind_of_layer(void **state) {
     tess_graph_destroy(graph);
 }
 
+static void normalisation_and_auxiliary_classifiers(void **state) {
+    (void)state;
+    tess_node x;
+    tess_graph *graph = new_graph(6, 4, 4, &x);
+    x = tess_graph_batch_norm(graph, x,
+                              &(tess_batch_norm_layer){.name = "bn", .act.kind = TESS_ACT_RELU});
+    expect_layer(graph, x, "ReLU", 6, 4, 4, 12);
+    assert_int_equal(tess_graph_layer_info(graph, x).weights, 0);
+    x = tess_graph_lrn(graph, x, &(tess_lrn_layer){.k = 2});
+    expect_layer(graph, x, "size 5, alpha 0.0001, beta 0.75, k 2", 6, 4, 4, 0);
+    x = tess_graph_fc(graph, x, &(tess_fc_layer){.outputs = 3});
+    assert_int_equal(tess_graph_layer_info(graph, x).weights, 6 * 4 * 4 * 3);
+    tess_node auxiliary = tess_graph_auxiliary(graph, x, "side", 0.3f);
+    expect_layer(graph, auxiliary, "weight 0.3, in training only", 3, 1, 1, 0);
+    tess_graph_softmax(graph, x);
+    assert_int_equal(tess_graph_check(graph, NULL), TESS_OK);
+    tess_graph_destroy(graph);
+
+    graph = new_graph(6, 1, 1, &x);
+    tess_graph_auxiliary(graph, x, "side", 1);
+    tess_graph_softmax(graph, tess_graph_fc(graph, x, &(tess_fc_layer){.outputs = 3}));
+    expect_error(graph, TESS_INVALID_SHAPE, "6 classes");
+    graph = new_graph(3, 1, 1, &x);
+    auxiliary = tess_graph_auxiliary(graph, x, "side", 1);
+    assert_int_equal(tess_graph_fc(graph, auxiliary, &(tess_fc_layer){.outputs = 3}),
+                     TESS_NODE_NONE);
+    expect_error(graph, TESS_INVALID_ARGUMENT, "follows side");
+}
+
 static void default_names_avoid_given_ones(void **state) {
     (void)state;
     tess_node x;
@@ -175,6 +204,14 @@ static void impossible_layers(void **state) {
         tess_graph_pool(graph, x, &(tess_pool_layer){.window_h = 2, .mode = (tess_pool_mode)7}));
     BAD(TESS_INVALID_ARGUMENT, "rate", tess_graph_dropout(graph, x, NULL, 1.0f));
     BAD(TESS_INVALID_ARGUMENT, "rate", tess_graph_dropout(graph, x, NULL, -0.1f));
+    BAD(TESS_INVALID_ARGUMENT, "epsilon",
+        tess_graph_batch_norm(graph, x, &(tess_batch_norm_layer){.eps = -1}));
+    BAD(TESS_INVALID_ARGUMENT, "momentum",
+        tess_graph_batch_norm(graph, x, &(tess_batch_norm_layer){.momentum = 2}));
+    BAD(TESS_INVALID_ARGUMENT, "size 64", tess_graph_lrn(graph, x, &(tess_lrn_layer){.size = 64}));
+    BAD(TESS_INVALID_ARGUMENT, "k -1", tess_graph_lrn(graph, x, &(tess_lrn_layer){.k = -1}));
+    BAD(TESS_INVALID_SHAPE, "Cx1x1", tess_graph_auxiliary(graph, x, NULL, 1));
+    BAD(TESS_INVALID_ARGUMENT, "weight", tess_graph_auxiliary(graph, x, NULL, 0));
     BAD(TESS_INVALID_SHAPE, "softmax", tess_graph_softmax(graph, x));
     BAD(TESS_INVALID_ARGUMENT, "second input", tess_graph_input(graph, 1, 1, 1));
     BAD(TESS_INVALID_ARGUMENT, "no node", tess_graph_dropout(graph, 7, NULL, 0));
@@ -226,6 +263,7 @@ int main(void) {
         cmocka_unit_test(ten_3x3x6_filters_have_550_parameters),
         cmocka_unit_test(first_layer_of_alexnet),
         cmocka_unit_test(every_kind_of_layer),
+        cmocka_unit_test(normalisation_and_auxiliary_classifiers),
         cmocka_unit_test(default_names_avoid_given_ones),
         cmocka_unit_test(first_error_sticks),
         cmocka_unit_test(impossible_layers),

@@ -103,6 +103,7 @@ static void resnet_tiny(void **state) {
 static void vgg_totals(void **state) {
     (void)state;
     expect_parameters("vgg11", 132863336);
+    expect_parameters("vgg11-lrn", 132863336);
     expect_parameters("vgg13", 133047848);
     expect_parameters("vgg16", 138357544);
     expect_parameters("vgg16-1x1", 138357544 - 4718592);
@@ -149,6 +150,33 @@ static void all_conv(void **state) {
                                 {"conv9", 10, 6, 6, 1930},      {"pool1", 10, 1, 1, 0}};
     expect_layers("all-conv", want, sizeof want / sizeof want[0]);
     expect_parameters("all-conv", 1369738);
+}
+
+/* Section 3.5 of the paper; 60.97 million parameters, as Caffe's reference model has. */
+static void alexnet(void **state) {
+    (void)state;
+    const struct want want[] = {{"conv1", 96, 55, 55, 34944},   {"lrn1", 96, 55, 55, 0},
+                                {"pool1", 96, 27, 27, 0},       {"conv2", 256, 27, 27, 307456},
+                                {"pool2", 256, 13, 13, 0},      {"conv3", 384, 13, 13, 885120},
+                                {"conv4", 384, 13, 13, 663936}, {"conv5", 256, 13, 13, 442624},
+                                {"pool3", 256, 6, 6, 0},        {"fc6", 4096, 1, 1, 37752832},
+                                {"fc7", 4096, 1, 1, 16781312},  {"fc8", 1000, 1, 1, 4097000}};
+    expect_layers("alexnet", want, sizeof want / sizeof want[0]);
+    expect_parameters("alexnet", 60965224);
+}
+
+/* Table 1 of the paper; 6,998,552 parameters without the auxiliary classifiers, as Caffe's reference model has: a ninth of AlexNet's. */
+static void googlenet(void **state) {
+    (void)state;
+    const struct want want[] = {
+        {"conv1/7x7_s2", 64, 112, 112, 9472},    {"pool1", 64, 56, 56, 0},
+        {"conv2/3x3", 192, 56, 56, 110784},      {"pool2", 192, 28, 28, 0},
+        {"inception_3a/output", 256, 28, 28, 0}, {"inception_3b/output", 480, 28, 28, 0},
+        {"inception_4a/output", 512, 14, 14, 0}, {"inception_4d/output", 528, 14, 14, 0},
+        {"inception_4e/output", 832, 14, 14, 0}, {"inception_5b/output", 1024, 7, 7, 0},
+        {"loss1/fc", 1024, 1, 1, 2098176},       {"loss3/classifier", 1000, 1, 1, 1025000}};
+    expect_layers("googlenet", want, sizeof want / sizeof want[0]);
+    expect_parameters("googlenet", 6998552 + 3188840 + 3190888);
 }
 
 /* As torchvision counts them. */
@@ -230,7 +258,7 @@ static void every_entry_builds(void **state) {
         assert_string_equal(tess_graph_name(graph), tess_zoo_name(count));
         tess_graph_destroy(graph);
     }
-    assert_int_equal(count, 19);
+    assert_int_equal(count, 22);
     assert_null(tess_zoo_about(count));
     assert_null(tess_zoo_name(-1));
 }
@@ -266,6 +294,8 @@ int main(void) {
         cmocka_unit_test(vgg16_layers),
         cmocka_unit_test(all_conv),
         cmocka_unit_test(width),
+        cmocka_unit_test(alexnet),
+        cmocka_unit_test(googlenet),
         cmocka_unit_test(resnet_totals),
         cmocka_unit_test(resnet_layers),
         cmocka_unit_test(inception_v3),

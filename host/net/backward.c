@@ -190,6 +190,22 @@ static tess_status backward_pool(struct lowering *lo, int index) {
     return status ? status : sink_end(lo, &dx);
 }
 
+static tess_status backward_lrn(struct lowering *lo, int index) {
+    tess_net *net = lo->net;
+    int input = net->graph->layers[index].inputs[0];
+    struct sink dx;
+    tess_status status = sink_begin(lo, input, &dx);
+    if (status) return status;
+    status = emit(net, &(struct instruction){.run = run_lrn_backward,
+                                             .layer = index,
+                                             .phases = PHASE_TRAIN,
+                                             .as.lrn = net->ops[index].lrn,
+                                             .slots = {[OP_X] = lo->layers[input].value,
+                                                       [OP_DY] = lo->layers[index].grad,
+                                                       [OP_DX] = dx.slot}});
+    return status ? status : sink_end(lo, &dx);
+}
+
 static tess_status backward_activation(struct lowering *lo, int index) {
     tess_status status = through_activation(lo, index);
     if (status) return status;
@@ -318,15 +334,11 @@ static tess_status backward_auxiliary(struct lowering *lo, int index) {
 }
 
 static tess_status (*const backward_rows[LAYER_KINDS])(struct lowering *lo, int index) = {
-    [LAYER_CONV] = backward_conv,
-    [LAYER_POOL] = backward_pool,
-    [LAYER_FC] = backward_fc,
-    [LAYER_BATCH_NORM] = backward_batch_norm,
-    [LAYER_ACTIVATION] = backward_activation,
-    [LAYER_ADD] = backward_add,
-    [LAYER_CONCAT] = backward_concat,
-    [LAYER_DROPOUT] = backward_dropout,
-    [LAYER_AUXILIARY] = backward_auxiliary,
+    [LAYER_CONV] = backward_conv,       [LAYER_POOL] = backward_pool,
+    [LAYER_FC] = backward_fc,           [LAYER_BATCH_NORM] = backward_batch_norm,
+    [LAYER_LRN] = backward_lrn,         [LAYER_ACTIVATION] = backward_activation,
+    [LAYER_ADD] = backward_add,         [LAYER_CONCAT] = backward_concat,
+    [LAYER_DROPOUT] = backward_dropout, [LAYER_AUXILIARY] = backward_auxiliary,
     [LAYER_SOFTMAX] = backward_softmax,
 };
 

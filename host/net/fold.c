@@ -21,7 +21,7 @@ static void fold_addition(struct lowering *lo, int index) {
     if (!can || later == other || last->consumers != 1 || last->act.kind != TESS_ACT_NONE) return;
     if (last->kind != LAYER_CONV && last->kind != LAYER_BATCH_NORM) return;
     if (lo->layers[other].source >= source) return;
-    lo->layers[source].residual = other;
+    lo->layers[source].residual = lo->layers[other].source;
     lo->layers[source].act = lo->layers[index].act;
     fold(lo, index, later);
 }

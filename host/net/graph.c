@@ -249,6 +249,16 @@ tess_node tess_graph_batch_norm(tess_graph *graph, tess_node in,
     return add_layer(graph, norm, layer->name, &in, 1);
 }
 
+tess_node tess_graph_lrn(tess_graph *graph, tess_node in, const tess_lrn_layer *layer) {
+    if (!ready(graph, layer, LAYER_LRN)) return TESS_NODE_NONE;
+    struct layer lrn = {.kind = LAYER_LRN,
+                        .as.lrn = {.size = or_default(layer->size, 5),
+                                   .alpha = layer->alpha != 0 ? layer->alpha : 1e-4f,
+                                   .beta = layer->beta != 0 ? layer->beta : 0.75f,
+                                   .k = layer->k != 0 ? layer->k : 1}};
+    return add_layer(graph, lrn, layer->name, &in, 1);
+}
+
 tess_node tess_graph_activation(tess_graph *graph, tess_node in, const char *name, tess_act act) {
     if (!ready(graph, graph, LAYER_ACTIVATION)) return TESS_NODE_NONE;
     return add_layer(graph, (struct layer){.kind = LAYER_ACTIVATION, .act = act}, name, &in, 1);

@@ -13,6 +13,7 @@ enum layer_kind {
     LAYER_POOL,
     LAYER_FC,
     LAYER_BATCH_NORM,
+    LAYER_LRN,
     LAYER_ACTIVATION,
     LAYER_ADD,
     LAYER_CONCAT,
@@ -38,6 +39,7 @@ struct layer {
     union {
         tess_conv_desc conv; /* n 1, NHWC, every field filled in */
         tess_pool_desc pool; /* n 1 */
+        tess_lrn_desc lrn;   /* n 1 */
         struct {
             int c, h, w; /* of the input */
             int inputs;  /* c * h * w */

@@ -104,6 +104,16 @@ tess_status run_batch_norm_backward(const tess_net *net, const struct instructio
                                                   .workspace = in->workspace});
 }
 
+tess_status run_lrn(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    return tess_lrn_forward(in->as.lrn, in->t[OP_X], in->t[OP_Y]);
+}
+
+tess_status run_lrn_backward(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    return tess_lrn_backward(in->as.lrn, in->t[OP_X], in->t[OP_DY], in->t[OP_DX]);
+}
+
 tess_status run_activation(const tess_net *net, const struct instruction *in) {
     return tess_activation_forward(net->eltwise, in->as.act, in->t[OP_X], in->t[OP_Y]);
 }

@@ -106,6 +106,10 @@ static double pool_flops(const struct layer *layer) {
     return neurons(layer) * window;
 }
 
+static double lrn_flops(const struct layer *layer) {
+    return neurons(layer) * (2.0 * layer->as.lrn.size + 2);
+}
+
 static double fc_flops(const struct layer *layer) {
     return 2.0 * layer->as.fc.inputs * layer->as.fc.outputs;
 }
@@ -177,6 +181,12 @@ static void dropout_describe(const struct layer *layer, char detail[LAYER_DETAIL
     APPEND(detail, "rate %g", (double)layer->as.rate);
 }
 
+static void lrn_describe(const struct layer *layer, char detail[LAYER_DETAIL_SIZE]) {
+    const tess_lrn_desc *lrn = &layer->as.lrn;
+    APPEND(detail, "size %d, alpha %g, beta %g, k %g", lrn->size, (double)lrn->alpha,
+           (double)lrn->beta, (double)lrn->k);
+}
+
 static void auxiliary_describe(const struct layer *layer, char detail[LAYER_DETAIL_SIZE]) {
     APPEND(detail, "weight %g, in training only", (double)layer->as.weight);
 }
@@ -190,6 +200,7 @@ const struct layer_kind_info layer_kinds[LAYER_KINDS] = {
     [LAYER_FC] = {"fc", true, shape_fc, fc_params, fc_flops, fc_describe},
     [LAYER_BATCH_NORM] = {"batchnorm", true, shape_batch_norm, batch_norm_params, batch_norm_flops,
                           append_act},
+    [LAYER_LRN] = {"lrn", true, shape_lrn, NULL, lrn_flops, lrn_describe},
     [LAYER_ACTIVATION] = {"activation", true, shape_same, NULL, neurons, append_act},
     [LAYER_ADD] = {"add", true, shape_add, NULL, neurons, append_act},
     [LAYER_CONCAT] = {"concat", true, shape_concat, NULL, NULL, concat_describe},

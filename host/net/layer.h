@@ -48,6 +48,7 @@ tess_status shape_concat(const struct tess_graph *graph, struct layer *layer, te
 tess_status shape_dropout(const struct tess_graph *graph, struct layer *layer, tess_error *error);
 tess_status shape_batch_norm(const struct tess_graph *graph, struct layer *layer,
                              tess_error *error);
+tess_status shape_lrn(const struct tess_graph *graph, struct layer *layer, tess_error *error);
 tess_status shape_auxiliary(const struct tess_graph *graph, struct layer *layer, tess_error *error);
 tess_status shape_softmax(const struct tess_graph *graph, struct layer *layer, tess_error *error);
 

@@ -155,6 +155,22 @@ static tess_status forward_batch_norm(struct lowering *lo, int index) {
                                    [OP_Y] = low->value}});
 }
 
+static tess_status forward_lrn(struct lowering *lo, int index) {
+    tess_net *net = lo->net;
+    const struct layer *layer = &net->graph->layers[index];
+    tess_lrn_desc desc = layer->as.lrn;
+    desc.n = net->options.batch;
+    tess_status status = tess_lrn_create(net->ctx, &desc, &net->ops[index].lrn);
+    if (status) return status;
+    return emit(net,
+                &(struct instruction){
+                    .run = run_lrn,
+                    .layer = index,
+                    .phases = PHASE_BOTH,
+                    .as.lrn = net->ops[index].lrn,
+                    .slots = {[OP_X] = value_of(lo, layer, 0), [OP_Y] = lo->layers[index].value}});
+}
+
 static tess_status forward_activation(struct lowering *lo, int index) {
     return emit(lo->net, &(struct instruction){
                              .run = run_activation,
@@ -292,6 +308,7 @@ static const struct forward_row {
     [LAYER_POOL] = {forward_pool, true},
     [LAYER_FC] = {forward_fc, true},
     [LAYER_BATCH_NORM] = {forward_batch_norm, true},
+    [LAYER_LRN] = {forward_lrn, true},
     [LAYER_ACTIVATION] = {forward_activation, true},
     [LAYER_ADD] = {forward_add, true},
     [LAYER_CONCAT] = {forward_concat, true},

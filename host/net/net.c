@@ -99,6 +99,7 @@ void tess_net_destroy(tess_net *net) {
         tess_pool_destroy(net->ops[i].pool);
         tess_fc_destroy(net->ops[i].fc);
         tess_batch_norm_destroy(net->ops[i].norm);
+        tess_lrn_destroy(net->ops[i].lrn);
         folded_norm_destroy(net->ops[i].folded);
     }
     free(net->ops);

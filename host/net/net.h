@@ -53,10 +53,11 @@ struct instruction {
     int slots[OPERANDS];
     size_t workspace_bytes;
     union {
-        tess_conv_plan *conv; /* borrowed from the network's layer_ops, as the next four */
+        tess_conv_plan *conv; /* borrowed from the network's layer_ops, as the next five */
         tess_pool *pool;
         tess_fc *fc;
         tess_batch_norm *norm;
+        tess_lrn *lrn;
         struct folded_norm *folded;
         tess_act act;
         int first_channel;
@@ -73,6 +74,7 @@ struct layer_ops {
     tess_pool *pool;
     tess_fc *fc;
     tess_batch_norm *norm;
+    tess_lrn *lrn;
     struct folded_norm *folded; /* a convolution's, with a batch normalisation in its weights */
 };
 
@@ -151,8 +153,8 @@ struct lowering {
         int value;  /* the slot of its output */
         int source; /* the layer whose instruction makes that output: itself, unless it was folded */
         int grad; /* source layers: the slot of the output's gradient, SLOT_NONE before the first share */
-        int residual; /* convolutions, batch norm: the layer that is added to their output, or -1 */
-        int norm;     /* convolutions: the batch normalisation in their weights, or -1 */
+        int residual; /* convolutions, batch norm: the source layer that is added to their output, or -1 */
+        int norm; /* convolutions: the batch normalisation in their weights, or -1 */
         int saved_mean, saved_invstd; /* batch norm in training */
         int positions;                /* max pooling in training */
         bool folded;                  /* its work is done by source's instruction */
@@ -200,6 +202,8 @@ tess_status run_fc_backward_data(const tess_net *net, const struct instruction *
 tess_status run_fc_backward_weights(const tess_net *net, const struct instruction *in);
 tess_status run_batch_norm(const tess_net *net, const struct instruction *in);
 tess_status run_batch_norm_backward(const tess_net *net, const struct instruction *in);
+tess_status run_lrn(const tess_net *net, const struct instruction *in);
+tess_status run_lrn_backward(const tess_net *net, const struct instruction *in);
 tess_status run_activation(const tess_net *net, const struct instruction *in);
 tess_status run_activation_backward(const tess_net *net, const struct instruction *in);
 tess_status run_add(const tess_net *net, const struct instruction *in);

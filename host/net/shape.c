@@ -131,6 +131,22 @@ tess_status shape_batch_norm(const struct tess_graph *graph, struct layer *layer
     return shape_same(graph, layer, error);
 }
 
+tess_status shape_lrn(const struct tess_graph *graph, struct layer *layer, tess_error *error) {
+    const struct layer *in = input_of(graph, layer, 0);
+    tess_lrn_desc *lrn = &layer->as.lrn;
+    lrn->n = 1;
+    lrn->c = in->c;
+    lrn->h = in->h;
+    lrn->w = in->w;
+    if (lrn->size < 1 || lrn->size > TESS_LRN_MAX_SIZE || !(lrn->alpha > 0) || !(lrn->beta > 0) ||
+        !(lrn->k > 0))
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "size %d, alpha %g, beta %g, k %g; all must be above 0, size at most %d",
+                         lrn->size, (double)lrn->alpha, (double)lrn->beta, (double)lrn->k,
+                         TESS_LRN_MAX_SIZE);
+    return shape_same(graph, layer, error);
+}
+
 tess_status shape_auxiliary(const struct tess_graph *graph, struct layer *layer,
                             tess_error *error) {
     if (!(layer->as.weight > 0 && layer->as.weight <= 1000))

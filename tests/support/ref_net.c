@@ -177,6 +177,16 @@ static void batch_norm_forward(struct ref_net *ref, int index) {
     }
 }
 
+/* x over (k + alpha / size * sum of squares over the window)^beta; n is the image. */
+static double lrn_at(const tess_lrn_desc *d, const double *x, int c, int at) {
+    int plane = d->h * d->w, before = (d->size - 1) / 2;
+    double sum = 0;
+    for (int i = c - before; i < c - before + d->size; i++)
+        if (i >= 0 && i < d->c) sum += x[i * plane + at] * x[i * plane + at];
+    return x[c * plane + at] /
+           pow((double)d->k + (double)d->alpha / d->size * sum, (double)d->beta);
+}
+
 /* One output element, before the activation. */
 static double element(const struct ref_net *ref, int index, int n, int c, int h, int w) {
     const struct layer *layer = &ref->graph->layers[index];
@@ -193,6 +203,8 @@ static double element(const struct ref_net *ref, int index, int n, int c, int h,
         bool weighted = layer->as.pool.mode == TESS_POOL_WEIGHTED;
         return weighted ? ref->params[first][c] * y + ref->params[first + 1][c] : y;
     }
+    case LAYER_LRN:
+        return lrn_at(&layer->as.lrn, x, c, at);
     case LAYER_FC:
         return fc_at(layer, x, ref->params[first], c) +
                (layer->bias ? ref->params[first + 1][c] : 0);

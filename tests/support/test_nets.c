@@ -80,16 +80,16 @@ static void build_linear(tess_graph *g) {
 }
 
 /* Batch normalisation behind and before convolutions, with residual and without, and one whose output two layers read; an auxiliary
-   classifier on the trunk. */
+   classifier on the trunk, and behind it local response normalisation. */
 static void build_normalised(tess_graph *g) {
     const tess_conv_layer plain = {.filters = 4, .kernel_h = 3, .pad = 1, .no_bias = true};
     tess_node x = tess_graph_input(g, 3, 7, 6);
     x = tess_graph_conv(g, x, &plain);
     x = tess_graph_batch_norm(g, x, &(tess_batch_norm_layer){.act = ACT(RELU)});
     tess_node y = tess_graph_conv(g, x, &(tess_conv_layer){.filters = 6, .kernel_h = 3, .pad = 1});
-    y = tess_graph_batch_norm(g, y, &(tess_batch_norm_layer){.eps = 1e-3f, .momentum = 0.2f});
     tess_node shortcut =
         tess_graph_conv(g, x, &(tess_conv_layer){.filters = 6, .kernel_h = 1, .no_bias = true});
+    y = tess_graph_batch_norm(g, y, &(tess_batch_norm_layer){.eps = 1e-3f, .momentum = 0.2f});
     shortcut = tess_graph_batch_norm(g, shortcut, &(tess_batch_norm_layer){0});
     x = tess_graph_add(g, y, shortcut, "sum", ACT(TANH));
     y = tess_graph_batch_norm(g, x, &(tess_batch_norm_layer){.act = ACT(SIGMOID)});
@@ -100,6 +100,7 @@ static void build_normalised(tess_graph *g) {
         g, x, &(tess_pool_layer){.mode = TESS_POOL_AVG, .window_h = 3, .stride_h = 3});
     side = tess_graph_fc(g, side, &(tess_fc_layer){.name = "side", .outputs = 4});
     tess_graph_auxiliary(g, side, "auxiliary", 0.3f);
+    x = tess_graph_lrn(g, x, &(tess_lrn_layer){.size = 3, .alpha = 0.5f, .beta = 0.75f, .k = 1});
     x = tess_graph_pool(g, x, &(tess_pool_layer){.mode = TESS_POOL_MAX, .window_h = 2});
     tess_graph_softmax(g, tess_graph_fc(g, x, &(tess_fc_layer){.outputs = 4}));
 }

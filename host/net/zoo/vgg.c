@@ -10,12 +10,14 @@ enum { STAGES = 5 };
 struct configuration {
     int depth[STAGES];     /* 3x3 convolutions */
     int pointwise[STAGES]; /* 1x1 convolutions after them */
+    bool lrn;              /* after the first convolution */
 };
 
 static const tess_act relu = {.kind = TESS_ACT_RELU};
 
 static tess_node stage(tess_graph *graph, tess_node x, int number, int filters, int depth,
-                       int pointwise) {
+                       int pointwise, bool lrn) {
+    static const tess_lrn_layer norm = {.size = 5, .alpha = 5e-4f, .beta = 0.75f, .k = 2};
     char name[32];
     for (int i = 0; i < depth + pointwise; i++) {
         bool small = i >= depth;
@@ -27,6 +29,7 @@ static tess_node stage(tess_graph *graph, tess_node x, int number, int filters, 
                                                .pad = small ? 0 : 1,
                                                .act = relu,
                                                .init = TESS_INIT_XAVIER});
+        if (lrn && i == 0) x = tess_graph_lrn(graph, x, &norm);
     }
     snprintf(name, sizeof name, "pool%d", number);
     return tess_graph_pool(graph, x,
@@ -46,7 +49,7 @@ static void vgg(tess_graph *graph, const tess_zoo_options *options,
     tess_node x = tess_graph_input(graph, options->c, options->h, options->w);
     for (int i = 0; i < STAGES; i++)
         x = stage(graph, x, i + 1, zoo_width(options, filters[i]), configuration->depth[i],
-                  configuration->pointwise[i]);
+                  configuration->pointwise[i], configuration->lrn && i == 0);
     x = tess_graph_fc(graph, x, &fc6);
     x = tess_graph_dropout(graph, x, "drop6", 0.5f);
     x = tess_graph_fc(graph, x, &fc7);
@@ -57,6 +60,11 @@ static void vgg(tess_graph *graph, const tess_zoo_options *options,
 
 void zoo_vgg11(tess_graph *graph, const tess_zoo_options *options) {
     vgg(graph, options, &(struct configuration){.depth = {1, 1, 2, 2, 2}});
+}
+
+/* Configuration A-LRN: with AlexNet's normalisation. */
+void zoo_vgg11_lrn(tess_graph *graph, const tess_zoo_options *options) {
+    vgg(graph, options, &(struct configuration){.depth = {1, 1, 2, 2, 2}, .lrn = true});
 }
 
 void zoo_vgg13(tess_graph *graph, const tess_zoo_options *options) {
