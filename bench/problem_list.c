@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/status.h"
+#include "net/graph.h"
 
 static bool same_problem(const tess_conv_desc *a, const tess_conv_desc *b) {
     char x[TESS_CONV_KEY_SIZE], y[TESS_CONV_KEY_SIZE];
@@ -85,30 +85,27 @@ tess_status problem_list_add_file(struct problem_list *list, const char *path, t
     return status;
 }
 
-/* NAME.txt in one of the two places; false if it is in neither. */
-static bool find_net(const char *name, char path[4096]) {
-    char folder[2048];
-    ssize_t length = readlink("/proc/self/exe", folder, sizeof folder - 1);
-    if (length > 0) {
-        folder[length] = '\0';
-        char *slash = strrchr(folder, '/');
-        if (slash) *slash = '\0';
-        snprintf(path, 4096, "%s/../share/tessera/problems/%s.txt", folder, name);
-        if (access(path, R_OK) == 0) return true;
-    }
-    snprintf(path, 4096, "%s/%s.txt", TESSERA_PROBLEM_DIR, name);
-    return access(path, R_OK) == 0;
+/* How many layers of the graph are this convolution. */
+static int occurrences(const tess_graph *graph, const tess_conv_desc *desc) {
+    int count = 0;
+    for (int i = 0; i < graph->count; i++)
+        count +=
+            graph->layers[i].kind == LAYER_CONV && same_problem(&graph->layers[i].as.conv, desc);
+    return count;
 }
 
 tess_status problem_list_add_net(struct problem_list *list, const char *name, tess_error *error) {
-    char path[4096];
-    if (strchr(name, '/') || strlen(name) > 100 || !find_net(name, path))
-        return error_set(
-            error, TESS_NOT_FOUND,
-            "network '%.100s': there is no list of its convolutions; there are "
-            "alexnet, googlenet, resnet18, resnet50 and vgg16, or give --problems FILE",
-            name);
-    return problem_list_add_file(list, path, error);
+    tess_graph *graph = NULL;
+    tess_status status = tess_zoo_build(name, NULL, error, &graph);
+    for (int i = 0; !status && i < graph->count; i++) {
+        const tess_conv_desc *desc = &graph->layers[i].as.conv;
+        char key[TESS_CONV_KEY_SIZE];
+        if (graph->layers[i].kind != LAYER_CONV) continue;
+        tess_conv_desc_key(desc, key);
+        status = problem_list_add(list, key, occurrences(graph, desc), error);
+    }
+    tess_graph_destroy(graph);
+    return status;
 }
 
 tess_status problem_list_set_batch(struct problem_list *list, int batch, tess_error *error) {

@@ -22,8 +22,7 @@ tess_status problem_list_add(struct problem_list *list, const char *key, int cou
 /* A text file: one key a line, "x3" behind it for a problem that occurs three times, # starts a comment. */
 tess_status problem_list_add_file(struct problem_list *list, const char *path, tess_error *error);
 
-/* Every distinct convolution of a network: NAME.txt in share/tessera/problems beside the running program's folder, or in the
-   source tree's bench/problems. */
+/* Every distinct convolution of a network of the zoo, for one image; auxiliary classifiers included. */
 tess_status problem_list_add_net(struct problem_list *list, const char *name, tess_error *error);
 
 /* Gives every problem this batch size. */

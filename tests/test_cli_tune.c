@@ -24,7 +24,7 @@ static void test_usage(void **state) {
     check_usage((const char *const[]){"tune", NULL}, "nothing to tune");
     USAGE("n c h w k r s", "--problem", "n1c3");
     USAGE("larger than", "--problem", "n1c3h2w2k4r5s5");
-    USAGE("no list", "--net", "resnet51");
+    USAGE("not in the zoo", "--net", "resnet51");
     USAGE("--mode", "--problem", "n1c3h8w8k4r3s3", "--mode", "thorough");
     USAGE("fwd,bwd_data", "--problem", "n1c3h8w8k4r3s3", "--pass", "fwd,back");
     USAGE("fwd,bwd_data", "--problem", "n1c3h8w8k4r3s3", "--pass", "fwd,");

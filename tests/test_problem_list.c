@@ -64,7 +64,8 @@ static void test_bad_files(void **state) {
     assert_int_equal(problem_list_add_net(&list, "vgg17", &error), TESS_NOT_FOUND);
 }
 
-/* Multiply-adds of one image through all convolutions, as the papers and common tables give them (in 10^9). */
+/* Multiply-adds of one image through all convolutions, as the papers and common tables give them (in 10^9). GoogLeNet has two in its
+   auxiliary classifiers. */
 static void test_networks(void **state) {
     (void)state;
     static const struct {
@@ -73,7 +74,7 @@ static void test_networks(void **state) {
         double low, high;
     } nets[] = {{"alexnet", 5, 5, 0.6, 0.7},
                 {"vgg16", 9, 13, 15.3, 15.4},
-                {"googlenet", 49, 57, 1.4, 1.6},
+                {"googlenet", 51, 59, 1.4, 1.6},
                 {"resnet18", 11, 20, 1.80, 1.82},
                 {"resnet50", 23, 53, 4.0, 4.1}};
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
