@@ -236,6 +236,15 @@ static tess_status write_batch_norm(struct writer *w, int index, char *output) {
     return TESS_OK;
 }
 
+static void write_lrn(struct writer *w, int index, char *output) {
+    const tess_lrn_desc *lrn = &w->graph->layers[index].as.lrn;
+    Onnx__NodeProto *node = node1(w, "LRN", output, w->values[w->graph->layers[index].inputs[0]]);
+    onnx_proto_attr_int(&w->proto, node, "size", lrn->size);
+    onnx_proto_attr_float(&w->proto, node, "alpha", lrn->alpha);
+    onnx_proto_attr_float(&w->proto, node, "beta", lrn->beta);
+    onnx_proto_attr_float(&w->proto, node, "bias", lrn->k);
+}
+
 /* Add, Concat. */
 static void write_joint(struct writer *w, int index, const char *op, char *output) {
     const struct layer *layer = &w->graph->layers[index];
@@ -281,6 +290,9 @@ static tess_status write_layer(struct writer *w, int index) {
         break;
     case LAYER_BATCH_NORM:
         status = write_batch_norm(w, index, output);
+        break;
+    case LAYER_LRN:
+        write_lrn(w, index, output);
         break;
     case LAYER_ADD:
         write_joint(w, index, "Add", output);
