@@ -147,21 +147,31 @@ tess_status infer_gemm(const struct onnx_infer *in) {
 
 /* ---------------------------------------------------------------- reductions */
 
-tess_status infer_reduce(const struct onnx_infer *in) {
+tess_status infer_reduced(const struct onnx_infer *in, bool *reduced, bool *keep) {
     const struct onnx_known *x = infer_in(in, 0);
-    int64_t axes[ONNX_MAX_RANK], keep = 1, noop = 0, dims[ONNX_MAX_RANK];
-    int count = 0, rank = 0;
-    bool marked[ONNX_MAX_RANK];
+    int64_t axes[ONNX_MAX_RANK], keep_dims = 1, noop = 0;
+    int count = 0;
     tess_status status = infer_ints_either(in, "axes", 1, axes, &count);
-    if (!status) status = onnx_get_int(in->model, in->node, "keepdims", in->error, &keep);
+    if (!status) status = onnx_get_int(in->model, in->node, "keepdims", in->error, &keep_dims);
     if (!status)
         status = onnx_get_int(in->model, in->node, "noop_with_empty_axes", in->error, &noop);
-    if (!status) status = infer_mark_axes(in, axes, count, x->rank, marked);
+    if (!status) status = infer_mark_axes(in, axes, count, x->rank, reduced);
     if (status) return status;
-    for (int d = 0; d < x->rank; d++) {
-        bool reduced = count > 0 ? marked[d] : !noop;
-        if (!reduced || keep) dims[rank++] = reduced ? 1 : x->dims[d];
-    }
+    for (int d = 0; d < x->rank && count <= 0; d++)
+        reduced[d] = !noop;
+    *keep = keep_dims != 0;
+    return TESS_OK;
+}
+
+tess_status infer_reduce(const struct onnx_infer *in) {
+    const struct onnx_known *x = infer_in(in, 0);
+    int64_t dims[ONNX_MAX_RANK];
+    bool reduced[ONNX_MAX_RANK], keep = true;
+    int rank = 0;
+    tess_status status = infer_reduced(in, reduced, &keep);
+    if (status) return status;
+    for (int d = 0; d < x->rank; d++)
+        if (!reduced[d] || keep) dims[rank++] = reduced[d] ? 1 : x->dims[d];
     return infer_set(in, 0, x->dtype, rank, dims);
 }
 

@@ -322,37 +322,53 @@ tess_status infer_resize(const struct onnx_infer *in) {
     return status ? status : infer_set(in, 0, x->dtype, x->rank, dims);
 }
 
-tess_status infer_pad(const struct onnx_infer *in) {
-    const struct onnx_known *x = infer_in(in, 0), *given = infer_in(in, 1);
-    int64_t pads[2 * ONNX_MAX_RANK], axes[ONNX_MAX_RANK], dims[ONNX_MAX_RANK];
-    int count = -1, axis_count = -1;
+/* The list of pads, all before then all after; *count is -1 if it is nowhere. */
+static tess_status read_pads(const struct onnx_infer *in, int64_t *pads, int *count) {
+    const struct onnx_known *given = infer_in(in, 1);
     tess_status status =
-        onnx_get_ints(in->model, in->node, "pads", in->error, 2 * ONNX_MAX_RANK, pads, &count);
-    if (!status) status = infer_ints(in, 3, axes, &axis_count);
+        onnx_get_ints(in->model, in->node, "pads", in->error, 2 * ONNX_MAX_RANK, pads, count);
+    if (status || *count >= 0 || !given) return status;
+    if (!given->constant || given->dtype != ONNX_INT64 || given->count > 2 * ONNX_MAX_RANK)
+        return infer_fail(in, TESS_UNSUPPORTED,
+                          "its pads are only known when the model runs; export it with fixed "
+                          "shapes");
+    for (*count = 0; *count < given->count; ++*count)
+        pads[*count] = onnx_integer_at(given->constant, *count);
+    return TESS_OK;
+}
+
+tess_status infer_pads(const struct onnx_infer *in, int64_t *before, int64_t *after) {
+    const struct onnx_known *x = infer_in(in, 0);
+    int64_t pads[2 * ONNX_MAX_RANK], axes[ONNX_MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+    bool marked[ONNX_MAX_RANK];
+    int count = -1, padded = -1;
+    tess_status status = read_pads(in, pads, &count);
+    if (!status) status = infer_ints(in, 3, axes, &padded);
+    if (padded < 0) padded = x->rank;
+    if (!status) status = infer_mark_axes(in, axes, padded, x->rank, marked);
     if (status) return status;
-    if (count < 0 && given) {
-        if (!given->constant || given->dtype != ONNX_INT64 || given->count > 2 * ONNX_MAX_RANK)
-            return infer_fail(in, TESS_UNSUPPORTED,
-                              "its pads are only known when the model runs; export it with fixed "
-                              "shapes");
-        for (count = 0; count < given->count; count++)
-            pads[count] = onnx_integer_at(given->constant, count);
-    }
-    int padded = axis_count < 0 ? x->rank : axis_count;
     if (count != 2 * padded)
         return infer_fail(in, TESS_BAD_FORMAT,
                           "has %d pads, and needs two for each of %d dimensions; export it again",
                           count, padded);
-    memcpy(dims, x->dims, sizeof dims);
-    for (int i = 0; i < padded; i++) {
-        int axis = i;
-        if (axis_count >= 0) status = infer_axis(in, axes[i], x->rank, &axis);
-        if (status) return status;
-        int64_t begin = pads[i], end = pads[padded + i], limit = ONNX_MAX_ELEMENTS;
-        if (begin < -limit || begin > limit || end < -limit || end > limit)
+    for (int d = 0; d < x->rank; d++)
+        before[d] = after[d] = 0;
+    for (int i = 0; i < 2 * padded; i++) {
+        int axis = (int)(axes[i % padded] < 0 ? axes[i % padded] + x->rank : axes[i % padded]);
+        if (pads[i] < -ONNX_MAX_ELEMENTS || pads[i] > ONNX_MAX_ELEMENTS)
             return infer_fail(in, TESS_UNSUPPORTED, "has pads that are too large; export it again");
-        dims[axis] += begin + end;
+        *(i < padded ? before + axis : after + axis) = pads[i];
     }
+    return TESS_OK;
+}
+
+tess_status infer_pad(const struct onnx_infer *in) {
+    const struct onnx_known *x = infer_in(in, 0);
+    int64_t before[ONNX_MAX_RANK], after[ONNX_MAX_RANK], dims[ONNX_MAX_RANK];
+    tess_status status = infer_pads(in, before, after);
+    if (status) return status;
+    for (int d = 0; d < x->rank; d++)
+        dims[d] = x->dims[d] + before[d] + after[d];
     return infer_set(in, 0, x->dtype, x->rank, dims);
 }
 

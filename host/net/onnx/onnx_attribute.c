@@ -9,8 +9,8 @@
 
 #define SHOWN 64 /* size of a name in a message */
 
-tess_status onnx_node_fail(const struct onnx_model *model, const struct onnx_node *node,
-                           tess_error *error, tess_status status, const char *format, ...) {
+tess_status(onnx_node_fail)(const struct onnx_model *model, const struct onnx_node *node,
+                            tess_error *error, tess_status status, const char *format, ...) {
     char text[512], name[SHOWN], op[SHOWN];
     va_list args;
     va_start(args, format);

@@ -106,6 +106,11 @@ onnx_rule fold_same, fold_transpose, fold_concat, fold_slice, fold_gather,
 onnx_rule fold_arithmetic, fold_compare, fold_where, fold_cast, fold_unary,
     fold_reduce; /* fold_math.c */
 
+/* Padding of each dimension of Pad's input. */
+tess_status infer_pads(const struct onnx_infer *in, int64_t *before, int64_t *after);
+/* Which dimensions a reduction reduces, and whether they stay as 1. */
+tess_status infer_reduced(const struct onnx_infer *in, bool *reduced, bool *keep);
+
 /* Starts and steps of Slice for each dimension; out: resulting sizes. */
 tess_status infer_slice_plan(const struct onnx_infer *in, int64_t *start, int64_t *step,
                              int64_t *out);

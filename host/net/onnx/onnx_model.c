@@ -10,13 +10,13 @@
 #define SHOWN     64 /* size of a name in a message */
 #define OLDEST_IR 3  /* earlier ones have no operator sets */
 
-tess_status onnx_no_memory(const struct onnx_reading *in) {
+tess_status(onnx_no_memory)(const struct onnx_reading *in) {
     return error_set(in->source.error, TESS_OUT_OF_HOST_MEMORY,
                      "%s: no memory to read it; free some memory", in->model->path);
 }
 
-tess_status onnx_refuse(const struct onnx_reading *in, tess_status status, const char *what,
-                        const char *name, const char *why) {
+tess_status(onnx_refuse)(const struct onnx_reading *in, tess_status status, const char *what,
+                         const char *name, const char *why) {
     char shown[SHOWN];
     return error_set(in->source.error, status, "%s: %s '%s': %s", in->model->path, what,
                      printable(name, shown, sizeof shown), why);

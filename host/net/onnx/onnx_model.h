@@ -110,6 +110,12 @@ tess_status onnx_node_fail(const struct onnx_model *model, const struct onnx_nod
                            tess_error *error, tess_status status, const char *format, ...)
     PRINTF_LIKE(5, 6);
 
+/* As in core/status.h. */
+#ifdef __clang_analyzer__
+#define onnx_node_fail(model, node, error, status, ...)                                            \
+    (onnx_node_fail(model, node, error, status, __VA_ARGS__), (status))
+#endif
+
 /* ---------------------------------------------------------------- attributes */
 
 /* NULL if there is none of that name. */

@@ -64,11 +64,15 @@ static const struct onnx_op ops[] = {
     {"Pow", 2, 2, 1, infer_arithmetic, NULL},
     {"Range", 3, 3, 1, infer_range, NULL},
     {"Reciprocal", 1, 1, 1, infer_unary, NULL},
+    {"ReduceL1", 1, 2, 1, infer_reduce, NULL},
+    {"ReduceL2", 1, 2, 1, infer_reduce, NULL},
+    {"ReduceLogSum", 1, 2, 1, infer_reduce, NULL},
     {"ReduceMax", 1, 2, 1, infer_reduce, NULL},
     {"ReduceMean", 1, 2, 1, infer_reduce, NULL},
     {"ReduceMin", 1, 2, 1, infer_reduce, NULL},
     {"ReduceProd", 1, 2, 1, infer_reduce, fold_reduce},
     {"ReduceSum", 1, 2, 1, infer_reduce, fold_reduce},
+    {"ReduceSumSquare", 1, 2, 1, infer_reduce, NULL},
     {"Relu", 1, 1, 1, infer_unary, NULL},
     {"Reshape", 2, 2, 1, infer_reshape, fold_same},
     {"Resize", 1, 4, 1, infer_resize, NULL},
@@ -110,11 +114,12 @@ struct deciding {
 
 /* Sorted by name. */
 static const struct deciding deciding[] = {
-    {"Clip", 0x6},      {"ConstantOfShape", 0x1}, {"Dropout", 0x6},   {"Expand", 0x2},
-    {"Pad", 0xE},       {"Range", 0x7},           {"ReduceMax", 0x2}, {"ReduceMean", 0x2},
-    {"ReduceMin", 0x2}, {"ReduceProd", 0x2},      {"ReduceSum", 0x2}, {"Reshape", 0x2},
-    {"Resize", 0xE},    {"Slice", 0x1E},          {"Split", 0x2},     {"Squeeze", 0x2},
-    {"Tile", 0x2},      {"Unsqueeze", 0x2},       {"Upsample", 0x2},
+    {"Clip", 0x6},         {"ConstantOfShape", 0x1}, {"Dropout", 0x6},         {"Expand", 0x2},
+    {"Pad", 0xE},          {"Range", 0x7},           {"ReduceL1", 0x2},        {"ReduceL2", 0x2},
+    {"ReduceLogSum", 0x2}, {"ReduceMax", 0x2},       {"ReduceMean", 0x2},      {"ReduceMin", 0x2},
+    {"ReduceProd", 0x2},   {"ReduceSum", 0x2},       {"ReduceSumSquare", 0x2}, {"Reshape", 0x2},
+    {"Resize", 0xE},       {"Slice", 0x1E},          {"Split", 0x2},           {"Squeeze", 0x2},
+    {"Tile", 0x2},         {"Unsqueeze", 0x2},       {"Upsample", 0x2},
 };
 
 static int compare_deciding(const void *key, const void *element) {
