@@ -97,6 +97,10 @@ sets() {
         echo "-DVEC=16 -DMT2=4 -DNT2=4"
         echo "-DVEC=1 -DMT=4 -DNT=1"
         ;;
+    nd_select.cl)
+        echo "-DVEC=16 -DBYTES=1 -DINDEX=4"
+        echo "-DVEC=1 -DBYTES=8 -DINDEX=8"
+        ;;
     nd_softmax.cl)
         echo "-DVEC=16 -DLOG=1 -DINNER=1"
         echo "-DVEC=16 -DLOG=0 -DINNER=0"

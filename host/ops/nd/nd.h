@@ -314,4 +314,67 @@ const struct nd_shape *nd_resize_shape(const struct nd_resize *op); /* of y; bor
 tess_status nd_resize_forward(struct nd_resize *op, cl_mem x, cl_mem y);
 tess_status nd_resize_backward(struct nd_resize *op, cl_mem dy, cl_mem dx);
 
+/* ---- Gather: y = x along axis at indices; y's shape is x's with the indices' shape in the axis' place */
+
+struct nd_gather_desc {
+    enum nd_dtype dtype; /* of x */
+    enum nd_dtype
+        index; /* ND_I64 or ND_I32. Negative indices count from the end; one outside gives 0 */
+    struct nd_shape x, indices;
+    int axis;
+    bool
+        gradients; /* ND_F32 only. Every element of dx looks at every index: not for large tables */
+};
+
+struct nd_gather;
+
+tess_status nd_gather_create(tess_context *ctx, const struct nd_gather_desc *desc,
+                             struct nd_gather **out);
+void nd_gather_destroy(struct nd_gather *op);
+const struct nd_shape *nd_gather_shape(const struct nd_gather *op); /* of y; borrowed */
+tess_status nd_gather_forward(struct nd_gather *op, cl_mem x, cl_mem indices, cl_mem y);
+tess_status nd_gather_backward(struct nd_gather *op, cl_mem dy, cl_mem indices, cl_mem dx);
+
+/* ---- ArgMax and ArgMin of floats; y is of ND_I64. A NaN counts as the largest, or smallest */
+
+struct nd_arg_desc {
+    struct nd_shape x;
+    int axis;                       /* of at least one element */
+    bool smallest, last, drop_dims; /* ArgMin; ONNX's select_last_index; keepdims = 0 */
+};
+
+struct nd_arg;
+
+tess_status nd_arg_create(tess_context *ctx, const struct nd_arg_desc *desc, struct nd_arg **out);
+void nd_arg_destroy(struct nd_arg *op);
+const struct nd_shape *nd_arg_shape(const struct nd_arg *op); /* of y; borrowed */
+tess_status nd_arg_forward(struct nd_arg *op, cl_mem x, cl_mem y);
+
+/* ---- Where, and comparisons of floats, with broadcasting */
+
+/* The same numbers as in kernels_cl/nd_select.cl. */
+enum nd_compare_kind {
+    ND_EQUAL,
+    ND_LESS,
+    ND_GREATER,
+    ND_LESS_OR_EQUAL,
+    ND_GREATER_OR_EQUAL,
+    ND_COMPARE_KINDS
+};
+
+struct nd_where;
+
+/* y = condition ? a : b, of dtype; the condition is of ND_BOOL. */
+tess_status nd_where_create(tess_context *ctx, enum nd_dtype dtype,
+                            const struct nd_shape *condition, const struct nd_shape *a,
+                            const struct nd_shape *b, struct nd_where **out);
+/* y = a kind b, of ND_BOOL. */
+tess_status nd_compare_create(tess_context *ctx, enum nd_compare_kind kind,
+                              const struct nd_shape *a, const struct nd_shape *b,
+                              struct nd_where **out);
+void nd_where_destroy(struct nd_where *op);
+const struct nd_shape *nd_where_shape(const struct nd_where *op); /* of y; borrowed */
+/* condition: NULL for a comparison. */
+tess_status nd_where_forward(struct nd_where *op, cl_mem condition, cl_mem a, cl_mem b, cl_mem y);
+
 #endif
