@@ -615,6 +615,26 @@ typedef struct tess_xent_args {
 } tess_xent_args;
 TESS_API tess_status tess_xent(tess_softmax *op, const tess_xent_args *args);
 
+/* ---------------------------------------------------------------- squared error */
+
+typedef struct tess_mse tess_mse;
+
+/* n rows of c values, in tensors of n * c elements, whatever their layout. */
+TESS_API tess_status tess_mse_create(tess_context *ctx, int n, int c, tess_mse **out);
+TESS_API void tess_mse_destroy(tess_mse *op);
+TESS_API size_t tess_mse_workspace(const tess_mse *op); /* bytes */
+
+/* result, 1 float: sum over the first rows rows of (x - target)^2. dx, if not NULL: 2 scale (x - target), and 0 in the other rows;
+   may be x or target. rows 0: all. For the mean squared error divide result by rows * c, and let scale be 1 / (rows * c).
+   Reads x and target once, writes dx once; the same input gives the same bits on every run. */
+typedef struct tess_mse_args {
+    const tess_tensor *x, *target;
+    int rows;
+    float scale;
+    tess_tensor *result, *dx, *workspace;
+} tess_mse_args;
+TESS_API tess_status tess_mse_enqueue(tess_mse *op, const tess_mse_args *args);
+
 /* ---------------------------------------------------------------- fully connected */
 
 typedef struct tess_fc tess_fc;
