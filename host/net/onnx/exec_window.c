@@ -1,0 +1,296 @@
+/* Convolution and pooling: on images, NHWC. */
+#include "net/onnx/exec_build.h"
+#include "net/onnx/onnx_window.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The axis-th of height and width; a window over one dimension lies along the width. */
+static int at(const struct onnx_window *w, const int64_t *list, int axis, int standard) {
+    if (w->spatial == 2) return (int)list[axis];
+    return axis == 1 ? (int)list[0] : standard;
+}
+
+static tess_status read_window(struct exec_build *b, const struct onnx_known *weights,
+                               struct onnx_window *w) {
+    tess_status status =
+        onnx_window_of(b->in.model, b->in.node, infer_in(&b->in, 0), weights, b->in.error, w);
+    if (status || w->spatial <= 2) return status;
+    return infer_fail(&b->in, TESS_UNSUPPORTED,
+                      "slides over %d dimensions, and one or two are supported; use a model for "
+                      "images",
+                      w->spatial);
+}
+
+static tess_status check_size(struct exec_build *b, int p, int q) {
+    tess_tensor_desc want = exec_image(infer_out(&b->in, 0), EXEC_PIXELS);
+    if (p == want.h && q == want.w) return TESS_OK;
+    return infer_fail(
+        &b->in, TESS_UNSUPPORTED,
+        "its padding or rounding (%d x %d of %d x %d) is not supported; export it with "
+        "explicit pads",
+        p, q, want.h, want.w);
+}
+
+/* ---------------------------------------------------------------- convolution */
+
+static tess_status enqueue_conv(struct onnx_run *run, const struct exec_step *step) {
+    struct tess_tensor x = exec_tensor(run, step, 0), w = exec_tensor(run, step, 1);
+    struct tess_tensor bias = exec_tensor(run, step, 2), y = exec_tensor(run, step, 3);
+    struct tess_tensor workspace = exec_workspace(run, step);
+    const tess_conv_args args = {.x = &x,
+                                 .w = &w,
+                                 .y = &y,
+                                 .bias = bias.mem ? &bias : NULL,
+                                 .workspace = step->workspace ? &workspace : NULL,
+                                 .weights_version = step->fixed_weights};
+    return tess_conv_plan_enqueue(step->op, &args);
+}
+
+static tess_status enqueue_conv_transpose(struct onnx_run *run, const struct exec_step *step) {
+    struct tess_tensor x = exec_tensor(run, step, 0), w = exec_tensor(run, step, 1);
+    struct tess_tensor bias = exec_tensor(run, step, 2), y = exec_tensor(run, step, 3);
+    struct tess_tensor workspace = exec_workspace(run, step);
+    const tess_conv_args args = {.x = &x,
+                                 .w = &w,
+                                 .y = &y,
+                                 .bias = bias.mem ? &bias : NULL,
+                                 .workspace = step->workspace ? &workspace : NULL,
+                                 .weights_version = step->fixed_weights};
+    return tess_conv_transpose_enqueue(step->op, &args);
+}
+
+static void destroy_conv(void *op) {
+    tess_conv_plan_destroy(op);
+}
+
+static void destroy_conv_transpose(void *op) {
+    tess_conv_transpose_destroy(op);
+}
+
+static const struct {
+    const char *op;
+    tess_activation kind;
+    float alpha; /* the attribute's default; 0: none */
+} activations[] = {
+    {"Relu", TESS_ACT_RELU, 0}, {"Sigmoid", TESS_ACT_SIGMOID, 0},
+    {"Tanh", TESS_ACT_TANH, 0}, {"LeakyRelu", TESS_ACT_LEAKY_RELU, 0.01f},
+    {"Elu", TESS_ACT_ELU, 1},
+};
+
+/* The activation that alone reads the node's output becomes its epilogue: *y becomes what that makes. */
+static tess_status take_activation(struct exec_build *b, int *y, tess_act *act) {
+    int reader = b->reader[*y];
+    if (reader < 0) return TESS_OK;
+    const struct onnx_node *next = &b->in.model->nodes[reader];
+    for (size_t i = 0; i < sizeof activations / sizeof *activations; i++) {
+        float alpha = activations[i].alpha;
+        if (*next->domain || strcmp(next->op, activations[i].op) != 0) continue;
+        if (alpha > 0) {
+            tess_status status = onnx_get_float(b->in.model, next, "alpha", b->in.error, &alpha);
+            if (status) return status;
+            if (!(alpha > 0)) return TESS_OK; /* not as tess_act defines it */
+        }
+        *act = (tess_act){.kind = activations[i].kind, .alpha = alpha};
+        *y = next->outputs[0];
+        b->done[reader] = true;
+        return TESS_OK;
+    }
+    return TESS_OK;
+}
+
+/* Operands x, w, bias, y of a convolution. */
+static tess_status need_operands(struct exec_build *b, int y, struct exec_operand operands[4]) {
+    const struct onnx_known *values = b->run->folded->values;
+    int x = exec_input(b, 0), w = exec_input(b, 1), bias = exec_input(b, 2);
+    tess_status status = exec_need(b, x, EXEC_PIXELS, &operands[0].buffer);
+    if (!status) status = exec_need(b, w, EXEC_FILTERS, &operands[1].buffer);
+    operands[2].buffer = EXEC_NONE;
+    if (!status && bias >= 0) status = exec_need(b, bias, EXEC_ROWS, &operands[2].buffer);
+    if (!status) status = exec_make(b, y, EXEC_PIXELS, &operands[3].buffer);
+    if (status) return status;
+    operands[0].desc = exec_image(&values[x], EXEC_PIXELS);
+    operands[1].desc = exec_image(&values[w], EXEC_FILTERS);
+    operands[3].desc = exec_image(&values[y], EXEC_PIXELS);
+    operands[2].desc = exec_vector(operands[3].desc.c);
+    return TESS_OK;
+}
+
+static tess_conv_desc conv_desc(const struct onnx_window *w, const tess_tensor_desc *x, int k) {
+    return (tess_conv_desc){.dtype = TESS_F32,
+                            .layout = TESS_NHWC,
+                            .n = x->n,
+                            .c = x->c,
+                            .h = x->h,
+                            .w = x->w,
+                            .k = k,
+                            .r = at(w, w->kernel, 0, 1),
+                            .s = at(w, w->kernel, 1, 1),
+                            .stride_h = at(w, w->stride, 0, 1),
+                            .stride_w = at(w, w->stride, 1, 1),
+                            .pad_top = at(w, w->pad_begin, 0, 0),
+                            .pad_bottom = at(w, w->pad_end, 0, 0),
+                            .pad_left = at(w, w->pad_begin, 1, 0),
+                            .pad_right = at(w, w->pad_end, 1, 0),
+                            .dilation_h = at(w, w->dilation, 0, 1),
+                            .dilation_w = at(w, w->dilation, 1, 1),
+                            .groups = (int)w->group};
+}
+
+tess_status exec_conv(struct exec_build *b) {
+    const struct onnx_known *weights = infer_in(&b->in, 1);
+    tess_context *ctx = b->run->ctx;
+    struct onnx_window w;
+    struct exec_operand operands[4];
+    tess_conv_options options = {.pass = TESS_CONV_FWD, .bias = exec_input(b, 2) >= 0};
+    int y = exec_output(b, 0), p, q;
+    tess_conv_plan *plan = NULL;
+    tess_status status = read_window(b, weights, &w);
+    if (status) return status;
+    tess_tensor_desc x = exec_image(infer_in(&b->in, 0), EXEC_PIXELS);
+    tess_conv_desc desc = conv_desc(&w, &x, (int)weights->dims[0]);
+    status = tess_conv_out_size(&desc, &ctx->error, &p, &q);
+    if (!status) status = check_size(b, p, q);
+    if (!status) status = take_activation(b, &y, &options.act);
+    if (!status) status = need_operands(b, y, operands);
+    if (!status) status = tess_conv_plan_create(ctx, &desc, &options, &plan);
+    if (status) return status;
+    const struct exec_step step = {.op = plan,
+                                   .enqueue = enqueue_conv,
+                                   .destroy = destroy_conv,
+                                   .workspace = tess_conv_plan_info(plan).workspace,
+                                   .fixed_weights = weights->constant != NULL};
+    return exec_add(b, &step, operands, 4);
+}
+
+static tess_conv_transpose_desc transpose_desc(const struct onnx_window *w,
+                                               const tess_tensor_desc *x, int64_t k) {
+    tess_conv_desc d = conv_desc(w, x, (int)k);
+    return (tess_conv_transpose_desc){.dtype = d.dtype,
+                                      .layout = d.layout,
+                                      .n = d.n,
+                                      .c = d.c,
+                                      .h = d.h,
+                                      .w = d.w,
+                                      .k = d.k,
+                                      .r = d.r,
+                                      .s = d.s,
+                                      .stride_h = d.stride_h,
+                                      .stride_w = d.stride_w,
+                                      .pad_top = d.pad_top,
+                                      .pad_bottom = d.pad_bottom,
+                                      .pad_left = d.pad_left,
+                                      .pad_right = d.pad_right,
+                                      .out_pad_h = at(w, w->output_padding, 0, 0),
+                                      .out_pad_w = at(w, w->output_padding, 1, 0),
+                                      .dilation_h = d.dilation_h,
+                                      .dilation_w = d.dilation_w,
+                                      .groups = d.groups};
+}
+
+tess_status exec_conv_transpose(struct exec_build *b) {
+    const struct onnx_known *weights = infer_in(&b->in, 1);
+    tess_context *ctx = b->run->ctx;
+    struct onnx_window w;
+    struct exec_operand operands[4];
+    tess_conv_options options = {.pass = TESS_CONV_FWD, .bias = exec_input(b, 2) >= 0};
+    int y = exec_output(b, 0), p, q;
+    tess_conv_transpose *op = NULL;
+    tess_status status = read_window(b, weights, &w);
+    if (status) return status;
+    tess_tensor_desc x = exec_image(infer_in(&b->in, 0), EXEC_PIXELS);
+    tess_conv_transpose_desc desc = transpose_desc(&w, &x, weights->dims[1] * w.group);
+    status = tess_conv_transpose_out_size(&desc, &ctx->error, &p, &q);
+    if (!status) status = check_size(b, p, q);
+    if (!status) status = take_activation(b, &y, &options.act);
+    if (!status) status = need_operands(b, y, operands);
+    if (!status) status = tess_conv_transpose_create(ctx, &desc, &options, &op);
+    if (status) return status;
+    const struct exec_step step = {.op = op,
+                                   .enqueue = enqueue_conv_transpose,
+                                   .destroy = destroy_conv_transpose,
+                                   .workspace = tess_conv_transpose_info(op).workspace,
+                                   .fixed_weights = weights->constant != NULL};
+    return exec_add(b, &step, operands, 4);
+}
+
+/* ---------------------------------------------------------------- pooling */
+
+static tess_status enqueue_pool(struct onnx_run *run, const struct exec_step *step) {
+    struct tess_tensor x = exec_tensor(run, step, 0), y = exec_tensor(run, step, 1);
+    return tess_pool_forward(step->op, &(tess_pool_args){.x = &x, .y = &y});
+}
+
+static void destroy_pool(void *op) {
+    tess_pool_destroy(op);
+}
+
+static tess_status add_pool(struct exec_build *b, const tess_pool_desc *desc) {
+    int x = exec_input(b, 0), y = exec_output(b, 0);
+    const struct onnx_known *values = b->run->folded->values;
+    struct exec_operand operands[2] = {{.desc = exec_image(&values[x], EXEC_PIXELS)},
+                                       {.desc = exec_image(&values[y], EXEC_PIXELS)}};
+    tess_pool *pool = NULL;
+    tess_status status = exec_need(b, x, EXEC_PIXELS, &operands[0].buffer);
+    if (!status) status = exec_make(b, y, EXEC_PIXELS, &operands[1].buffer);
+    if (!status) status = tess_pool_create(b->run->ctx, desc, &pool);
+    if (status) return status;
+    const struct exec_step step = {.op = pool, .enqueue = enqueue_pool, .destroy = destroy_pool};
+    return exec_add(b, &step, operands, 2);
+}
+
+static tess_status check_pool(struct exec_build *b, const struct onnx_window *w) {
+    for (int i = 0; i < w->spatial; i++)
+        if (w->dilation[i] != 1)
+            return infer_fail(&b->in, TESS_UNSUPPORTED,
+                              "a pooling window with dilation is not supported; use one without");
+    if (exec_output(b, 1) < 0) return TESS_OK;
+    return infer_fail(&b->in, TESS_UNSUPPORTED,
+                      "its indices are read, which is not supported; export the model without");
+}
+
+tess_status exec_pool(struct exec_build *b) {
+    tess_tensor_desc x = exec_image(infer_in(&b->in, 0), EXEC_PIXELS);
+    int64_t with_pad = 0, ceil_mode = 0;
+    struct onnx_window w;
+    int p, q;
+    tess_status status = read_window(b, NULL, &w);
+    if (!status)
+        status = onnx_get_int(b->in.model, b->in.node, "count_include_pad", b->in.error, &with_pad);
+    if (!status)
+        status = onnx_get_int(b->in.model, b->in.node, "ceil_mode", b->in.error, &ceil_mode);
+    if (!status) status = check_pool(b, &w);
+    if (status) return status;
+    tess_conv_desc d = conv_desc(&w, &x, x.c);
+    bool max = strcmp(b->in.node->op, "MaxPool") == 0;
+    const tess_pool_desc desc = {.mode = max        ? TESS_POOL_MAX
+                                         : with_pad ? TESS_POOL_AVG_WITH_PAD
+                                                    : TESS_POOL_AVG,
+                                 .n = d.n,
+                                 .c = d.c,
+                                 .h = d.h,
+                                 .w = d.w,
+                                 .r = d.r,
+                                 .s = d.s,
+                                 .stride_h = d.stride_h,
+                                 .stride_w = d.stride_w,
+                                 .pad_top = d.pad_top,
+                                 .pad_bottom = d.pad_bottom,
+                                 .pad_left = d.pad_left,
+                                 .pad_right = d.pad_right,
+                                 .ceil_mode = ceil_mode != 0};
+    status = tess_pool_out_size(&desc, b->in.error, &p, &q);
+    if (!status) status = check_size(b, p, q);
+    return status ? status : add_pool(b, &desc);
+}
+
+tess_status exec_global_pool(struct exec_build *b) {
+    tess_tensor_desc x = exec_image(infer_in(&b->in, 0), EXEC_PIXELS);
+    bool max = strcmp(b->in.node->op, "GlobalMaxPool") == 0;
+    return add_pool(b, &(tess_pool_desc){.mode = max ? TESS_POOL_MAX : TESS_POOL_AVG,
+                                         .n = x.n,
+                                         .c = x.c,
+                                         .h = x.h,
+                                         .w = x.w,
+                                         .global = true});
+}
