@@ -65,8 +65,8 @@ static void test_train_usage(void **state) {
 static void test_help(void **state) {
     (void)state;
     assert_program(RUN("--help"), 0, "commands");
-    static const char *const commands[] = {"devices", "summary", "train",
-                                           "eval",    "predict", "plan"};
+    static const char *const commands[] = {"devices", "summary", "train", "eval",
+                                           "predict", "plan",    "run"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         assert_program(RUN(commands[i], "--help"), 0, "usage: tessera ");
 }

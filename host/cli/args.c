@@ -109,6 +109,17 @@ static int bad_value(const struct arg *arg, const char *text) {
                      text, kind, arg->low, arg->high);
 }
 
+static int take_text(struct arg *arg, const char *text) {
+    struct arg_texts *list = arg->out;
+    if (!*text) return cli_usage("--%s: empty; give %s", arg->name, arg->value);
+    if (list->count == ARG_LIST_ROOM)
+        return cli_usage("--%s: given more than %d times; give it less often", arg->name,
+                         ARG_LIST_ROOM);
+    list->texts[list->count++] = text;
+    arg->given = true;
+    return ARGS_CONTINUE;
+}
+
 static int take_value(struct arg *arg, const char *text) {
     bool good = true;
     bool any = arg->low == 0 && arg->high == 0;
@@ -120,6 +131,8 @@ static int take_value(struct arg *arg, const char *text) {
         if (!*text) return cli_usage("--%s: empty; give %s", arg->name, arg->value);
         *(const char **)arg->out = text;
         break;
+    case ARG_LIST:
+        return take_text(arg, text);
     case ARG_INT:
         good = any ? parse_int(text, -2147483647, 2147483647, arg->out)
                    : parse_int(text, (int)arg->low, (int)arg->high, arg->out);

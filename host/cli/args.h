@@ -11,7 +11,14 @@ enum arg_type {
     ARG_TEXT, /* out: const char *, points into argv */
     ARG_INT,  /* out: int, low .. high */
     ARG_REAL, /* out: double, low .. high */
-    ARG_U64   /* out: uint64_t */
+    ARG_U64,  /* out: uint64_t */
+    ARG_LIST  /* out: struct arg_texts; the option may come several times */
+};
+
+enum { ARG_LIST_ROOM = 64 };
+struct arg_texts {
+    const char *texts[ARG_LIST_ROOM]; /* point into argv */
+    int count;
 };
 
 struct arg {
