@@ -1,7 +1,7 @@
 #include "support/onnx_seeds.h"
 
-#include "net/onnx/onnx_fold.h"
-#include "net/onnx/onnx_wire.h"
+#include "net/onnx/onnx_params.h"
+#include "net/onnx/onnx_window.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +139,41 @@ static void check_reason(tess_status status, const tess_error *error) {
         fail_msg("status %d, no reason in \"%s\"", status, error->text);
 }
 
+/* Asks a node that was folded for its parameters. */
+static void ask(const struct onnx_at *at) {
+    const char *op = at->node->op;
+    union {
+        struct onnx_slice slice;
+        struct onnx_pad pad;
+        struct onnx_reduce reduce;
+        struct onnx_gemm gemm;
+        struct onnx_batch_norm norm;
+        struct onnx_lrn lrn;
+        struct onnx_resize resize;
+        struct onnx_window window;
+        int numbers[ONNX_MAX_RANK];
+        tess_act act;
+    } out;
+    int axis;
+    bool conv = strncmp(op, "Conv", 4) == 0;
+    tess_status status = onnx_act_of(at, &out.act);
+    if (strcmp(op, "Slice") == 0) status = onnx_slice_of(at, &out.slice);
+    if (strcmp(op, "Pad") == 0) status = onnx_pad_of(at, &out.pad);
+    if (strncmp(op, "Reduce", 6) == 0) status = onnx_reduce_of(at, &out.reduce);
+    if (strcmp(op, "Gemm") == 0) status = onnx_gemm_of(at, &out.gemm);
+    if (strcmp(op, "BatchNormalization") == 0) status = onnx_batch_norm_of(at, &out.norm);
+    if (strcmp(op, "LRN") == 0) status = onnx_lrn_of(at, &out.lrn);
+    if (strcmp(op, "Upsample") == 0 || strcmp(op, "Resize") == 0)
+        status = onnx_resize_of(at, &out.resize);
+    if (strcmp(op, "Transpose") == 0) status = onnx_perm_of(at, out.numbers);
+    if (strcmp(op, "Softmax") == 0) status = onnx_softmax_of(at, &axis, out.numbers);
+    if (strcmp(op, "Concat") == 0 || strcmp(op, "Split") == 0) status = onnx_axis_of(at, &axis);
+    if (conv || strcmp(op, "MaxPool") == 0)
+        status = onnx_window_of(at->model, at->node, onnx_input(at, 0),
+                                conv ? onnx_input(at, 1) : NULL, at->error, &out.window);
+    check_reason(status, at->error);
+}
+
 bool onnx_exercise(const uint8_t *data, size_t size) {
     struct onnx_model *model = NULL;
     struct onnx_folded *folded = NULL;
@@ -161,6 +196,10 @@ bool onnx_exercise(const uint8_t *data, size_t size) {
             x >= 0 && model->values[x].type.dims[3].size < 0 && model->values[x].type.rank == 4;
         status = onnx_fold(model, &options, &error, &folded);
         check_reason(status, &error);
+    }
+    for (int i = 0; folded && i < folded->node_count; i++) {
+        tess_error told = {0};
+        ask(&(struct onnx_at){model, folded, &model->nodes[folded->nodes[i]], &told});
     }
     onnx_folded_destroy(folded);
     onnx_model_destroy(model);

@@ -351,20 +351,22 @@ tess_status infer_pads(const struct onnx_infer *in, int64_t *before, int64_t *af
         return infer_fail(in, TESS_BAD_FORMAT,
                           "has %d pads, and needs two for each of %d dimensions; export it again",
                           count, padded);
-    for (int d = 0; d < x->rank; d++)
-        before[d] = after[d] = 0;
-    for (int i = 0; i < 2 * padded; i++) {
-        int axis = (int)(axes[i % padded] < 0 ? axes[i % padded] + x->rank : axes[i % padded]);
+    for (int i = 0; i < count; i++)
         if (pads[i] < -ONNX_MAX_ELEMENTS || pads[i] > ONNX_MAX_ELEMENTS)
             return infer_fail(in, TESS_UNSUPPORTED, "has pads that are too large; export it again");
-        *(i < padded ? before + axis : after + axis) = pads[i];
+    for (int d = 0; d < x->rank; d++)
+        before[d] = after[d] = 0;
+    for (int i = 0; i < padded; i++) {
+        int axis = (int)(axes[i] < 0 ? axes[i] + x->rank : axes[i]);
+        before[axis] = pads[i];
+        after[axis] = pads[padded + i];
     }
     return TESS_OK;
 }
 
 tess_status infer_pad(const struct onnx_infer *in) {
     const struct onnx_known *x = infer_in(in, 0);
-    int64_t before[ONNX_MAX_RANK], after[ONNX_MAX_RANK], dims[ONNX_MAX_RANK];
+    int64_t before[ONNX_MAX_RANK] = {0}, after[ONNX_MAX_RANK] = {0}, dims[ONNX_MAX_RANK];
     tess_status status = infer_pads(in, before, after);
     if (status) return status;
     for (int d = 0; d < x->rank; d++)

@@ -1,6 +1,6 @@
 /* Tensors whose data lie in files beside the model:
    https://github.com/onnx/onnx/blob/main/docs/ExternalData.md */
-#define _XOPEN_SOURCE 700 /* realpath */
+#define _XOPEN_SOURCE 700 /* realpath; NOLINT: the name is POSIX's */
 #include "net/onnx/onnx_tensor.h"
 
 #include "core/file_error.h"

@@ -172,7 +172,9 @@ tess_status onnx_resize_of(const struct onnx_at *at, struct onnx_resize *out) {
     const struct onnx_known *x = onnx_input(at, 0), *y = onnx_output(at, 0);
     bool old = at->model->opset < 11 || strcmp(at->node->op, "Upsample") == 0;
     const struct onnx_known *given = onnx_input(at, old ? 1 : 2);
-    const struct onnx_attribute *attribute = onnx_attribute_find(at->node, "scales");
+    /* Checked when the shape was inferred; Resize has no such attribute. */
+    const struct onnx_attribute *attribute =
+        strcmp(at->node->op, "Upsample") == 0 ? onnx_attribute_find(at->node, "scales") : NULL;
     tess_status status = get_text(at, "mode", "nearest", out->mode, sizeof out->mode);
     if (!status)
         status = get_text(at, "coordinate_transformation_mode", old ? "asymmetric" : "half_pixel",
