@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct onnx_at exec_at(const struct exec_build *b) {
+    return (struct onnx_at){b->in.model, b->in.folded, b->in.node, b->in.error};
+}
+
 int exec_input(const struct exec_build *b, int i) {
     return i < b->in.node->input_count ? b->in.node->inputs[i] : ONNX_ABSENT;
 }

@@ -4,6 +4,7 @@
 
 #include "core/tensor.h"
 #include "net/onnx/onnx_infer.h"
+#include "net/onnx/onnx_params.h"
 #include "net/onnx/onnx_run.h"
 #include "ops/nd/nd.h"
 
@@ -80,11 +81,15 @@ exec_rule exec_conv, exec_conv_transpose, exec_pool, exec_global_pool; /* exec_w
 exec_rule exec_unary, exec_clip, exec_binary, exec_many;               /* exec_element.c */
 exec_rule exec_batch_norm, exec_lrn, exec_softmax;                     /* exec_norm.c */
 exec_rule exec_matmul, exec_gemm, exec_reduce;                         /* exec_math.c */
+exec_rule exec_gather, exec_arg, exec_where, exec_compare;             /* exec_select.c */
 exec_rule exec_same, exec_cast, exec_dropout;                          /* exec_same.c */
 exec_rule exec_transpose, exec_slice, exec_expand, exec_tile, exec_concat, exec_split, exec_pad,
     exec_depth_to_space, exec_resize; /* exec_move.c, exec_resize.c */
 
 /* ---------------------------------------------------------------- values */
+
+/* The node at work, for onnx_params.h. */
+struct onnx_at exec_at(const struct exec_build *b);
 
 /* Index of the node's input or output i; ONNX_ABSENT if it is left out. */
 int exec_input(const struct exec_build *b, int i);

@@ -1,7 +1,6 @@
 /* Element-wise operators. They work in whatever layout their inputs have. */
 #include "net/onnx/exec_build.h"
 
-#include <math.h>
 #include <string.h>
 
 /* ---------------------------------------------------------------- one input */
@@ -74,24 +73,11 @@ tess_status exec_unary(struct exec_build *b) {
     return status ? status : add_unary(b, unaries[i].kind, alpha, beta);
 }
 
-/* A limit from the attribute (before opset 11) or from input i. */
-static tess_status read_limit(struct exec_build *b, const char *name, int i, float *limit) {
-    const struct onnx_known *given = infer_in(&b->in, i);
-    if (!given) return read_float(b, name, limit);
-    if (!given->constant || given->dtype != ONNX_FLOAT || given->count != 1)
-        return infer_fail(&b->in, TESS_UNSUPPORTED,
-                          "its limit %s is no single float that is known before it runs; export it "
-                          "with fixed limits",
-                          name);
-    *limit = (float)onnx_real_at(given->constant, 0);
-    return TESS_OK;
-}
-
 tess_status exec_clip(struct exec_build *b) {
-    float low = -INFINITY, high = INFINITY;
-    tess_status status = read_limit(b, "min", 1, &low);
-    if (!status) status = read_limit(b, "max", 2, &high);
-    return status ? status : add_unary(b, ND_CLIP, low, high);
+    struct onnx_at at = exec_at(b);
+    double least, most;
+    tess_status status = onnx_clip_of(&at, &least, &most);
+    return status ? status : add_unary(b, ND_CLIP, (float)least, (float)most);
 }
 
 /* ---------------------------------------------------------------- two inputs */

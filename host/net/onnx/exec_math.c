@@ -21,18 +21,14 @@ static enum nd_reduce_kind reduce_kind(const char *op) {
 
 /* *none: nothing is reduced. */
 static tess_status read_reduce(struct exec_build *b, struct nd_reduce_desc *desc, bool *none) {
-    int64_t axes[ONNX_MAX_RANK], keep = 1, noop = 0;
-    int count = 0;
-    tess_status status = infer_ints_either(&b->in, "axes", 1, axes, &count);
-    if (!status) status = onnx_get_int(b->in.model, b->in.node, "keepdims", b->in.error, &keep);
-    if (!status)
-        status = onnx_get_int(b->in.model, b->in.node, "noop_with_empty_axes", b->in.error, &noop);
+    struct onnx_at at = exec_at(b);
+    struct onnx_reduce reduce;
+    tess_status status = onnx_reduce_of(&at, &reduce);
     if (status) return status;
-    desc->drop_dims = !keep;
-    desc->axis_count = count > 0 ? count : 0;
-    for (int i = 0; i < desc->axis_count; i++)
-        desc->axes[i] = (int)axes[i];
-    *none = count <= 0 && noop;
+    desc->drop_dims = !reduce.keep;
+    for (int d = 0; d < desc->x.rank; d++)
+        if (reduce.reduced[d]) desc->axes[desc->axis_count++] = d;
+    *none = desc->axis_count == 0;
     return TESS_OK;
 }
 
@@ -97,21 +93,19 @@ tess_status exec_matmul(struct exec_build *b) {
 }
 
 tess_status exec_gemm(struct exec_build *b) {
-    struct nd_gemm_desc desc = {.a = shape_of(b, 0),
-                                .b = shape_of(b, 1),
-                                .c = shape_of(b, 2),
-                                .has_c = exec_input(b, 2) >= 0,
-                                .alpha = 1,
-                                .beta = 1};
-    int64_t trans_a = 0, trans_b = 0;
+    struct onnx_at at = exec_at(b);
+    struct onnx_gemm gemm;
     struct nd_matmul *op = NULL;
-    const struct onnx_infer *in = &b->in;
-    tess_status status = onnx_get_int(in->model, in->node, "transA", in->error, &trans_a);
-    if (!status) status = onnx_get_int(in->model, in->node, "transB", in->error, &trans_b);
-    if (!status) status = onnx_get_float(in->model, in->node, "alpha", in->error, &desc.alpha);
-    if (!status) status = onnx_get_float(in->model, in->node, "beta", in->error, &desc.beta);
-    desc.trans_a = trans_a != 0;
-    desc.trans_b = trans_b != 0;
-    if (!status) status = nd_gemm_create(b->run->ctx, &desc, &op);
+    tess_status status = onnx_gemm_of(&at, &gemm);
+    if (status) return status;
+    const struct nd_gemm_desc desc = {.a = shape_of(b, 0),
+                                      .b = shape_of(b, 1),
+                                      .c = shape_of(b, 2),
+                                      .has_c = exec_input(b, 2) >= 0,
+                                      .alpha = gemm.alpha,
+                                      .beta = gemm.beta,
+                                      .trans_a = gemm.trans_a,
+                                      .trans_b = gemm.trans_b};
+    status = nd_gemm_create(b->run->ctx, &desc, &op);
     return status ? status : add_matmul(b, op);
 }

@@ -39,17 +39,12 @@ static tess_status add_move(struct exec_build *b, struct nd_move *op) {
 }
 
 tess_status exec_transpose(struct exec_build *b) {
-    int64_t given[ONNX_MAX_RANK];
-    int perm[ONNX_MAX_RANK], count = 0;
+    struct onnx_at at = exec_at(b);
+    int perm[ONNX_MAX_RANK];
     struct nd_shape x = shape_in(b);
     struct nd_move *op = NULL;
-    tess_status status =
-        onnx_get_ints(b->in.model, b->in.node, "perm", b->in.error, ONNX_MAX_RANK, given, &count);
-    for (int d = 0; d < count; d++)
-        perm[d] = (int)(given[d] < 0 ? given[d] + x.rank : given[d]);
-    if (!status)
-        status =
-            nd_transpose_create(b->run->ctx, dtype_of(b), &x, count < 0 ? NULL : perm, false, &op);
+    tess_status status = onnx_perm_of(&at, perm);
+    if (!status) status = nd_transpose_create(b->run->ctx, dtype_of(b), &x, perm, false, &op);
     return status ? status : add_move(b, op);
 }
 
@@ -76,20 +71,21 @@ tess_status exec_depth_to_space(struct exec_build *b) {
 }
 
 tess_status exec_slice(struct exec_build *b) {
-    int64_t out[ONNX_MAX_RANK];
+    struct onnx_at at = exec_at(b);
+    struct onnx_slice slice;
     struct nd_slice_desc desc = {.dtype = dtype_of(b), .x = shape_in(b)};
     struct nd_move *op = NULL;
-    tess_status status = infer_slice_plan(&b->in, desc.starts, desc.steps, out);
+    tess_status status = onnx_slice_of(&at, &slice);
     if (status) return status;
     desc.axis_count = desc.x.rank;
     for (int d = 0; d < desc.x.rank; d++) {
+        bool empty = slice.size[d] == 0;
+        int64_t last = slice.start[d] + (slice.size[d] - 1) * slice.step[d];
+        int64_t end = last + (slice.step[d] > 0 ? 1 : -1);
         desc.axes[d] = d;
-        int64_t last = desc.starts[d] + (out[d] - 1) * desc.steps[d];
-        desc.ends[d] = last + (desc.steps[d] > 0 ? 1 : -1);
-        if (out[d] == 0)
-            desc.ends[d] = desc.starts[d] = 0;
-        else if (desc.ends[d] < 0)
-            desc.ends[d] = -desc.x.dims[d] - 1; /* before the first */
+        desc.steps[d] = slice.step[d];
+        desc.starts[d] = empty ? 0 : slice.start[d];
+        desc.ends[d] = empty ? 0 : end < 0 ? -desc.x.dims[d] - 1 /* before the first */ : end;
     }
     status = nd_slice_create(b->run->ctx, &desc, &op);
     return status ? status : add_move(b, op);
@@ -232,60 +228,25 @@ static void destroy_pad(void *op) {
     nd_pad_destroy(op);
 }
 
-static tess_status read_pad_mode(struct exec_build *b, struct nd_pad_desc *desc) {
-    static const struct {
-        const char *name;
-        enum nd_pad_mode mode;
-    } modes[] = {{"constant", ND_PAD_CONSTANT}, {"edge", ND_PAD_EDGE}, {"reflect", ND_PAD_REFLECT}};
-    char mode[16] = "constant";
-    tess_status status =
-        onnx_get_string(b->in.model, b->in.node, "mode", b->in.error, sizeof mode, mode);
+static tess_status read_pad(struct exec_build *b, struct nd_pad_desc *desc) {
+    static const char *const modes[] = {"constant", "edge", "reflect"}; /* as enum nd_pad_mode */
+    struct onnx_at at = exec_at(b);
+    struct onnx_pad pad;
+    int mode = 0;
+    tess_status status = onnx_pad_of(&at, &pad);
     if (status) return status;
-    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
-        if (strcmp(mode, modes[i].name) == 0) {
-            desc->mode = modes[i].mode;
-            return TESS_OK;
-        }
-    return infer_fail(&b->in, TESS_UNSUPPORTED,
-                      "mode %s is not supported; use constant, edge or reflect", mode);
-}
-
-/* The constant that is put around: attribute, or input 2; 0 without one. */
-static tess_status read_pad_value(struct exec_build *b, struct nd_pad_desc *desc) {
-    const struct onnx_known *given = infer_in(&b->in, 2);
-    if (!given) return onnx_get_float(b->in.model, b->in.node, "value", b->in.error, &desc->value);
-    if (!given->constant || given->count != 1)
+    while (mode < 3 && strcmp(modes[mode], pad.mode) != 0)
+        mode++;
+    if (mode == 3)
         return infer_fail(&b->in, TESS_UNSUPPORTED,
-                          "its value is no single number that is known before it runs; export it "
-                          "with a fixed one");
-    desc->value = onnx_is_integer(given->dtype) ? (float)onnx_integer_at(given->constant, 0)
-                                                : (float)onnx_real_at(given->constant, 0);
-    if (desc->dtype != ND_F32 && desc->value != 0)
+                          "mode %s is not supported; use constant, edge or reflect", pad.mode);
+    if (desc->dtype != ND_F32 && pad.value != 0)
         return infer_fail(&b->in, TESS_UNSUPPORTED,
-                          "pads integers with %g, and only 0 is supported; use float32",
-                          (double)desc->value);
-    return TESS_OK;
-}
-
-/* Sizes were checked when shapes were inferred. */
-static tess_status read_pads(struct exec_build *b, struct nd_pad_desc *desc) {
-    const struct onnx_known *given = infer_in(&b->in, 1);
-    int64_t pads[2 * ONNX_MAX_RANK], axes[ONNX_MAX_RANK];
-    int count = -1, axis_count = -1;
-    tess_status status = onnx_get_ints(b->in.model, b->in.node, "pads", b->in.error,
-                                       2 * ONNX_MAX_RANK, pads, &count);
-    if (!status) status = infer_ints(&b->in, 3, axes, &axis_count);
-    if (status) return status;
-    if (count < 0 && given)
-        for (count = 0; count < given->count; count++)
-            pads[count] = onnx_integer_at(given->constant, count);
-    for (int i = 0; i < count / 2; i++) {
-        int axis = i;
-        if (axis_count >= 0) status = infer_axis(&b->in, axes[i], desc->x.rank, &axis);
-        if (status) return status;
-        desc->before[axis] = pads[i];
-        desc->after[axis] = pads[count / 2 + i];
-    }
+                          "pads integers with %g, and only 0 is supported; use float32", pad.value);
+    desc->mode = (enum nd_pad_mode)mode;
+    desc->value = (float)pad.value;
+    memcpy(desc->before, pad.before, sizeof desc->before);
+    memcpy(desc->after, pad.after, sizeof desc->after);
     return TESS_OK;
 }
 
@@ -293,9 +254,7 @@ tess_status exec_pad(struct exec_build *b) {
     struct nd_pad_desc desc = {.dtype = dtype_of(b), .x = shape_in(b)};
     struct exec_operand operands[2] = {0};
     struct nd_pad *op = NULL;
-    tess_status status = read_pad_mode(b, &desc);
-    if (!status) status = read_pad_value(b, &desc);
-    if (!status) status = read_pads(b, &desc);
+    tess_status status = read_pad(b, &desc);
     if (!status) status = exec_need(b, exec_input(b, 0), EXEC_ROWS, &operands[0].buffer);
     if (!status) status = exec_make(b, exec_output(b, 0), EXEC_ROWS, &operands[1].buffer);
     if (!status) status = nd_pad_create(b->run->ctx, &desc, &op);

@@ -36,20 +36,16 @@ static tess_status make_mask(struct exec_build *b, int value) {
     return status;
 }
 
-/* Inference: the input. Training mode drops at random, so only a ratio of 0 has one right answer. */
+/* Inference: the input. Training mode drops at random, so only a rate of 0 has one right answer. */
 tess_status exec_dropout(struct exec_build *b) {
-    const struct onnx_known *ratio = infer_in(&b->in, 1), *training = infer_in(&b->in, 2);
-    if (training && !training->constant)
-        return infer_fail(&b->in, TESS_UNSUPPORTED,
-                          "its mode is only known when the model runs; export it for inference");
-    if (training && training->count && onnx_integer_at(training->constant, 0)) {
-        bool keeps =
-            ratio && ratio->constant && ratio->count && !(onnx_real_at(ratio->constant, 0) > 0);
-        if (!keeps)
-            return infer_fail(&b->in, TESS_UNSUPPORTED,
-                              "drops at random (training_mode); export it for inference");
-    }
-    tess_status status = exec_same(b);
+    struct onnx_at at = exec_at(b);
+    double rate = 0;
+    bool training = false;
+    tess_status status = onnx_dropout_of(&at, &rate, &training);
+    if (!status && training && rate > 0)
+        status = infer_fail(&b->in, TESS_UNSUPPORTED,
+                            "drops at random (training_mode); export it for inference");
+    if (!status) status = exec_same(b);
     int mask = exec_output(b, 1);
     return status || mask < 0 ? status : make_mask(b, mask);
 }

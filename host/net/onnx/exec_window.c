@@ -68,34 +68,16 @@ static void destroy_conv_transpose(void *op) {
     tess_conv_transpose_destroy(op);
 }
 
-static const struct {
-    const char *op;
-    tess_activation kind;
-    float alpha; /* the attribute's default; 0: none */
-} activations[] = {
-    {"Relu", TESS_ACT_RELU, 0}, {"Sigmoid", TESS_ACT_SIGMOID, 0},
-    {"Tanh", TESS_ACT_TANH, 0}, {"LeakyRelu", TESS_ACT_LEAKY_RELU, 0.01f},
-    {"Elu", TESS_ACT_ELU, 1},
-};
-
 /* The activation that alone reads the node's output becomes its epilogue: *y becomes what that makes. */
 static tess_status take_activation(struct exec_build *b, int *y, tess_act *act) {
     int reader = b->reader[*y];
     if (reader < 0) return TESS_OK;
-    const struct onnx_node *next = &b->in.model->nodes[reader];
-    for (size_t i = 0; i < sizeof activations / sizeof *activations; i++) {
-        float alpha = activations[i].alpha;
-        if (*next->domain || strcmp(next->op, activations[i].op) != 0) continue;
-        if (alpha > 0) {
-            tess_status status = onnx_get_float(b->in.model, next, "alpha", b->in.error, &alpha);
-            if (status) return status;
-            if (!(alpha > 0)) return TESS_OK; /* not as tess_act defines it */
-        }
-        *act = (tess_act){.kind = activations[i].kind, .alpha = alpha};
-        *y = next->outputs[0];
-        b->done[reader] = true;
-        return TESS_OK;
-    }
+    struct onnx_at at = exec_at(b);
+    at.node = &b->in.model->nodes[reader];
+    tess_status status = onnx_act_of(&at, act);
+    if (status || act->kind == TESS_ACT_NONE) return status;
+    *y = at.node->outputs[0];
+    b->done[reader] = true;
     return TESS_OK;
 }
 
