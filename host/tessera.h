@@ -496,6 +496,32 @@ TESS_API tess_status tess_dropout(tess_eltwise *op, float rate, uint64_t seed, u
    y must not be x. */
 TESS_API tess_status tess_layout_convert(tess_eltwise *op, const tess_tensor *x, tess_tensor *y);
 
+/* ---------------------------------------------------------------- parametric ReLU */
+
+/* y = x > 0 ? x : slope[c] x (He et al. 2015), NHWC, fp32. shared: one slope for all channels. */
+typedef struct tess_prelu_desc {
+    int n, c, h, w;
+    bool shared;
+} tess_prelu_desc;
+
+typedef struct tess_prelu tess_prelu;
+
+TESS_API tess_status tess_prelu_create(tess_context *ctx, const tess_prelu_desc *desc,
+                                       tess_prelu **out);
+TESS_API void tess_prelu_destroy(tess_prelu *op);
+TESS_API size_t tess_prelu_workspace(const tess_prelu *op); /* bytes, for backward */
+
+/* slope: C values, shared: one; any sign. y may be x where the caller needs x no more. */
+TESS_API tess_status tess_prelu_forward(tess_prelu *op, const tess_tensor *x,
+                                        const tess_tensor *slope, tess_tensor *y);
+
+/* dslope = sum of dy x where not x > 0, added in a fixed order. dx may be dy, or NULL: not wanted. Reads x and dy once. */
+typedef struct tess_prelu_grad_args {
+    const tess_tensor *x, *slope, *dy;
+    tess_tensor *dx, *dslope, *workspace;
+} tess_prelu_grad_args;
+TESS_API tess_status tess_prelu_backward(tess_prelu *op, const tess_prelu_grad_args *args);
+
 /* ---------------------------------------------------------------- normalisation */
 
 /* Batch normalisation (Ioffe and Szegedy 2015), NHWC, fp32, with an optional residual and an activation:

@@ -5,12 +5,7 @@
 #include "ops/fastdiv.h"
 #include "ops/launch.h"
 
-/* width: of a wide row. Blocks of wide rows are summed by independent work-items. */
-struct split {
-    int width, blocks, rows_per_block;
-};
-
-static struct split split_of(int rows, int channels) {
+struct column_split column_split_of(int rows, int channels) {
     int fold = 1; /* rows in a wide row: makes 16 divide its width */
     while ((int64_t)channels * fold % 16 != 0)
         fold *= 2;
@@ -21,11 +16,11 @@ static struct split split_of(int rows, int channels) {
     if (blocks > wide_rows / 16) blocks = wide_rows / 16;
     if (blocks < 1) blocks = 1;
     int64_t each = (wide_rows + blocks - 1) / blocks;
-    return (struct split){(int)width, (int)((wide_rows + each - 1) / each), (int)each};
+    return (struct column_split){(int)width, (int)((wide_rows + each - 1) / each), (int)each};
 }
 
 size_t column_sum_workspace(int rows, int channels) {
-    struct split split = split_of(rows, channels);
+    struct column_split split = column_split_of(rows, channels);
     return (size_t)split.width * (size_t)split.blocks * sizeof(cl_float);
 }
 
@@ -55,14 +50,13 @@ void column_sum_destroy(struct column_sum *sum) {
 
 tess_status column_sum_enqueue(const struct column_sum *sum, const struct column_sum_args *args,
                                const char *what) {
-    struct split split = split_of(args->rows, args->channels);
+    struct column_split split = column_split_of(args->rows, args->channels);
     size_t vectors = (size_t)(split.width / sum->vector);
-    struct kernel_arg start = ARG_INT((cl_int)args->start);
 
     struct kernel_range range = launch_range(sum->ctx, vectors * (size_t)split.blocks, 16);
     const struct kernel_arg partial[] = {ARG_MEM(args->x),
                                          ARG_MEM(args->workspace),
-                                         start,
+                                         ARG_INT((cl_int)args->start),
                                          ARG_INT(args->rows * args->channels),
                                          ARG_INT(split.width),
                                          ARG_INT(split.blocks),
@@ -70,11 +64,17 @@ tess_status column_sum_enqueue(const struct column_sum *sum, const struct column
                                          ARG_ULONG(fastdiv((int)vectors))};
     tess_status status = kernel_enqueue(sum->ctx, sum->partial, &range, partial, 8, what);
     if (status) return status;
+    return column_sum_finish(sum, args, what);
+}
 
-    range = launch_range(sum->ctx, vectors, 16);
+tess_status column_sum_finish(const struct column_sum *sum, const struct column_sum_args *args,
+                              const char *what) {
+    struct column_split split = column_split_of(args->rows, args->channels);
+    struct kernel_arg start = ARG_INT((cl_int)args->start);
+    struct kernel_range range = launch_range(sum->ctx, (size_t)(split.width / sum->vector), 16);
     const struct kernel_arg blocks[] = {ARG_MEM(args->workspace), start, ARG_INT(split.width),
                                         ARG_INT(split.blocks)};
-    status = kernel_enqueue(sum->ctx, sum->blocks, &range, blocks, 4, what);
+    tess_status status = kernel_enqueue(sum->ctx, sum->blocks, &range, blocks, 4, what);
     if (status) return status;
 
     range = launch_range(sum->ctx, (size_t)args->channels, 64);

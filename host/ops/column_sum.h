@@ -14,6 +14,13 @@ struct column_sum {
 tess_status column_sum_create(tess_context *ctx, struct column_sum *out);
 void column_sum_destroy(struct column_sum *sum);
 
+/* How a matrix is cut. width: of a wide row; blocks of rows_per_block wide rows are summed by independent work-items. */
+struct column_split {
+    int width, blocks, rows_per_block;
+};
+
+struct column_split column_split_of(int rows, int channels);
+
 /* Scratch bytes for rows x channels; rows, channels >= 1 and their product < 2^31. */
 size_t column_sum_workspace(int rows, int channels);
 
@@ -28,5 +35,9 @@ struct column_sum_args {
 /* out[c] = sum over the rows of x[row * channels + c]. Enqueues. what: for the error message. */
 tess_status column_sum_enqueue(const struct column_sum *sum, const struct column_sum_args *args,
                                const char *what);
+
+/* The same where another kernel has left the sums of the blocks' columns in the workspace, blocks x width; x is not read. */
+tess_status column_sum_finish(const struct column_sum *sum, const struct column_sum_args *args,
+                              const char *what);
 
 #endif
