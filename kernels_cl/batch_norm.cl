@@ -256,8 +256,9 @@ kernel void batch_norm_fwd(global const float *x, global const float *residual,
         }
     }
     for (int i = 0; part.has_tail && i < WIDE; i++) {
-        int at = wide_rows * width + part.t + i * VEC;
-        if (at >= elements) return;
+        int at = wide_rows * width;
+        if (part.t + i * VEC >= elements - at) return;
+        at += part.t + i * VEC;
         floatv z = FMA(load_until(x, at, elements) - mean[i], a[i], b[i]);
         if (residual) z += load_until(residual, at, elements);
         store_until(CONCAT(ACTIVATION, VEC)(z, alpha), y, at, elements);
@@ -299,8 +300,9 @@ kernel void batch_norm_sums(global const float *x, global const float *y, global
         }
     }
     for (int i = 0; part.has_tail && i < WIDE; i++) {
-        int at = wide_rows * width + part.t + i * VEC;
-        if (at >= elements) break;
+        int at = wide_rows * width;
+        if (part.t + i * VEC >= elements - at) break;
+        at += part.t + i * VEC;
         floatv centred = load_until(x, at, elements) - mean[i];
         floatv g = GRADIENT(load_until(dy, at, elements), centred, load_until(y, at, elements), a[i],
                             b[i]);
@@ -365,8 +367,9 @@ kernel void batch_norm_bwd(global const float *x, global const float *y, global 
         }
     }
     for (int i = 0; part.has_tail && i < WIDE; i++) {
-        int at = wide_rows * width + part.t + i * VEC;
-        if (at >= elements) return;
+        int at = wide_rows * width;
+        if (part.t + i * VEC >= elements - at) return;
+        at += part.t + i * VEC;
         floatv centred = load_until(x, at, elements) - mean[i], g = load_until(dy, at, elements);
         if (!has_g) g = GRADIENT(g, centred, load_until(y, at, elements), a[i], b[i]);
         store_until(FMA(a[i], g, -FMA(q[i], centred, p[i])), dx, at, elements);

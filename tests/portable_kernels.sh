@@ -33,6 +33,10 @@ expand() {
 # listed: every file is parsed without parameters too.
 sets() {
     case $1 in
+    batch_norm.cl)
+        echo "-DVEC=16 -DWIDE=4 -DLANES=1 -DCOLUMNS=16 -DACTIVATION=act_relu -DACTIVATION_GRAD=act_grad_relu -DRECOMPUTE=1"
+        echo "-DVEC=4 -DWIDE=1 -DLANES=16 -DCOLUMNS=16 -DACTIVATION=act_tanh -DACTIVATION_GRAD=act_grad_tanh -DRECOMPUTE=0"
+        ;;
     conv_depthwise.cl)
         echo "-DPASS=0 -DVEC=16 -DKV=2 -DWT=7 -DWG=1 -DMULTI=0 -DRAGGED=0"
         echo "-DPASS=0 -DVEC=1 -DKV=1 -DWT=2 -DWG=64 -DMULTI=1 -DRAGGED=0 -DFIX_R=3 -DFIX_S=3 -DFIX_U=2 -DFIX_V=2 -DFIX_D=1 -DFIX_E=1"
@@ -77,12 +81,20 @@ sets() {
         echo "-DM=4 -DCB=64 -DKB=32 -DCT=8 -DKV=2 -DTB=32"
         echo "-DM=2 -DCB=32 -DKB=32 -DCT=4 -DKV=1 -DTB=16"
         ;;
-    eltwise.cl | pool.cl | reduce.cl)
+    eltwise.cl | prelu.cl | reduce.cl)
         echo "-DVEC=1"
         echo "-DVEC=4"
         echo "-DVEC=16"
         ;;
     layout.cl) echo "-DTILE=8" ;;
+    lrn.cl)
+        echo "-DVEC=16 -DCHUNK=8 -DHALO=1 -DBETA_75=1"
+        echo "-DVEC=4 -DCHUNK=1 -DHALO=2 -DBETA_75=0"
+        ;;
+    mse.cl)
+        echo "-DVEC=16 -DSTEPS=16 -DGROUP=1 -DLANES=64"
+        echo "-DVEC=4 -DSTEPS=16 -DGROUP=64 -DLANES=1"
+        ;;
     nd_binary.cl)
         echo "-DVEC=16"
         echo "-DVEC=1 -DOP=7"
@@ -115,6 +127,12 @@ sets() {
     nd_unary.cl)
         echo "-DVEC=1"
         for op in 13 14 15 16 17 18 19 20; do echo "-DVEC=16 -DOP=$op"; done
+        ;;
+    pool.cl)
+        echo "-DVEC=16 -DWHOLE=1 -DCELLS=1"
+        echo "-DVEC=4 -DWHOLE=0 -DCELLS=1"
+        echo "-DVEC=8 -DWHOLE=0 -DCELLS=0"
+        echo "-DVEC=1 -DWHOLE=1 -DCELLS=0"
         ;;
     roof_copy.cl) echo "-DRUN=64" ;;
     roof_fma.cl)
