@@ -105,7 +105,7 @@ sets() {
         echo "-DVEC=1 -DBYTES=8"
         ;;
     nd_matmul.cl)
-        echo "-DVEC=16 -DMT=6 -DNT=2"
+        echo "-DVEC=16 -DMT=6 -DNT=2 -DDEPTH=256"
         echo "-DVEC=16 -DMT2=4 -DNT2=4"
         echo "-DVEC=1 -DMT=4 -DNT=1"
         ;;

@@ -11,13 +11,17 @@ struct nd_matmul_geometry {
     cl_int a_row, a_k, b_k, b_row;
     cl_int c_row, c_column;
     cl_int columns, rows, items;
-    cl_int unused;
+    cl_int row_tiles;
 };
+
+/* Rows of b in local memory: with 32 columns, 32 KiB. */
+enum { DEPTH = 256 };
 
 /* A kernel, the parameters of its program, and what a work-item does of y. */
 struct choice {
     const char *entry;
-    int vector, mt, nt, dots;
+    int vector, mt, nt, dots, depth;
+    int row_tiles;
     int64_t rows, columns;
 };
 
@@ -36,9 +40,20 @@ static struct choice choose(const tess_context *ctx, const struct nd_product_des
     bool wide = cpu && vector == launch_vector(ctx) && (trans_b || desc->n >= 2 * vector);
     struct choice choice = {.vector = vector, .mt = cpu ? 6 : 4, .nt = wide ? 2 : 1};
     choice.dots = cpu ? 4 : 2;
+    choice.depth = cpu ? DEPTH : 0;
+    choice.row_tiles = 1;
     choice.entry = any ? "nd_matmul_any" : trans_b ? "nd_matmul_nt" : "nd_matmul_nn";
-    choice.rows = any ? 1 : trans_b ? choice.dots : choice.mt;
     choice.columns = any ? 1 : trans_b ? choice.dots : choice.nt * vector;
+    if (cpu && !any && !trans_b) {
+        /* As many as leave each core some work-items. */
+        int64_t down = (desc->m + choice.mt - 1) / choice.mt;
+        int64_t across = (desc->n + choice.columns - 1) / choice.columns;
+        int64_t tiles = down * across * nd_elements(&desc->batch);
+        int64_t each = tiles / (4 * (int64_t)ctx->device.compute_units + 1);
+        if (each > down) each = down;
+        choice.row_tiles = each > 32 ? 32 : each < 1 ? 1 : (int)each;
+    }
+    choice.rows = any ? 1 : trans_b ? choice.dots : choice.mt * choice.row_tiles;
     return choice;
 }
 
@@ -47,8 +62,8 @@ static tess_status make_kernel(struct nd_product *product, const struct choice *
     tess_context *ctx = product->ctx;
     struct program *program = NULL;
     char options[80], config[80];
-    snprintf(options, sizeof options, "-DVEC=%d -DMT=%d -DNT=%d -DMT2=%d -DNT2=%d", choice->vector,
-             choice->mt, choice->nt, choice->dots, choice->dots);
+    snprintf(options, sizeof options, "-DVEC=%d -DMT=%d -DNT=%d -DMT2=%d -DNT2=%d -DDEPTH=%d",
+             choice->vector, choice->mt, choice->nt, choice->dots, choice->dots, choice->depth);
     snprintf(config, sizeof config, "%s__vec%d_mt%d_nt%d", choice->entry, choice->vector,
              choice->mt, choice->nt);
     tess_status status = program_get(ctx, "nd_matmul.cl", options, config, &program);
@@ -86,7 +101,8 @@ tess_status nd_product_create(tess_context *ctx, const struct nd_product_desc *d
                                    .n = (cl_int)desc->n,
                                    .k = (cl_int)desc->k,
                                    .c_row = (cl_int)desc->c_row,
-                                   .c_column = (cl_int)desc->c_column};
+                                   .c_column = (cl_int)desc->c_column,
+                                   .row_tiles = choice.row_tiles};
     g.a_row = trans_a ? 1 : g.k;
     g.a_k = trans_a ? g.m : 1;
     g.b_k = trans_b ? 1 : g.n;

@@ -99,7 +99,7 @@ static void cut(struct nd_reduction *r, bool cpu, int vector) {
     int64_t items = r->inner ? r->columns : r->outputs, reduced = (int64_t)r->rows * r->run;
     int64_t wanted = cpu ? 64 : 8192, least = cpu ? 4096 : 64;
     int64_t elements = r->inner ? reduced * (r->inner < vector ? r->inner : vector) : reduced;
-    int64_t segments = wanted / items;
+    int64_t segments = items > 0 ? wanted / items : 1;
     if (segments > elements / least) segments = elements / least;
     if (segments > 512) segments = 512; /* one work-item adds the partial results of its columns */
     if (segments < 1) segments = 1;
