@@ -5,6 +5,7 @@
 
 #include "net/onnx/onnx_run.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,18 +13,23 @@ enum { N = 2, C = 5, H = 9, W = 7, K = 6, OUT = 4 };
 
 /* ---------------------------------------------------------------- a small network */
 
-/* x -> Conv 3x3, Relu -> a; Conv 1x1 of a -> b; a + b; concat with a; MaxPool 2x2; global average; Flatten; Gemm. */
+/* x -> Conv 3x3, batch normalisation, Relu -> a; Conv 1x1 of a -> b; a + b; concat with a; MaxPool 2x2; global average; Flatten; Gemm. */
 static void build_network(struct onnx_build *build, const float *w1, const float *b1,
-                          const float *w2, const float *w3) {
+                          const float *w2, const float *w3, float norm[4][K]) {
+    static const char *const names[4] = {"scale", "shift", "average", "variance"};
     onnx_build_start(build, 13);
     onnx_build_input(build, "x", 1, "N,5,9,7");
     onnx_build_weight(build, "w1", 1, "6,5,3,3", w1);
     onnx_build_weight(build, "b1", 1, "6", b1);
     onnx_build_weight(build, "w2", 1, "6,6,1,1", w2);
     onnx_build_weight(build, "w3", 1, "4,12", w3);
+    for (int i = 0; i < 4; i++)
+        onnx_build_weight(build, names[i], 1, "6", norm[i]);
     onnx_build_node(build, "Conv", "x,w1,b1", "c1");
     onnx_build_attr_ints(build, "pads", "1,1,1,1");
-    onnx_build_node(build, "Relu", "c1", "a");
+    onnx_build_node(build, "BatchNormalization", "c1,scale,shift,average,variance", "n1");
+    onnx_build_attr_float(build, "epsilon", 0.125f);
+    onnx_build_node(build, "Relu", "n1", "a");
     onnx_build_node(build, "Conv", "a,w2", "b");
     onnx_build_node(build, "Add", "a,b", "sum");
     onnx_build_node(build, "Concat", "sum,a", "both");
@@ -41,6 +47,7 @@ static void build_network(struct onnx_build *build, const float *w1, const float
 
 struct network {
     float w1[K * C * 9], b1[K], w2[K * K], w3[OUT * 2 * K];
+    float norm[4][K];                /* scale, shift, mean, variance */
     double a[K][H][W], sum[K][H][W]; /* of one image */
 };
 
@@ -54,7 +61,9 @@ static double conv3x3(const struct network *net, const float *x, int k, int h, i
                 total +=
                     (double)x[(c * H + i) * W + j] * (double)net->w1[((k * C + c) * 3 + r) * 3 + s];
             }
-    return total;
+    double invstd = 1 / sqrt((double)net->norm[3][k] + 0.125);
+    return (total - (double)net->norm[2][k]) * invstd * (double)net->norm[0][k] +
+           (double)net->norm[1][k];
 }
 
 /* Mean over the windows of their maxima. */
@@ -97,7 +106,8 @@ static void network_start(struct network *net, struct onnx_build *build) {
     check_random(net->b1, K, -0.5f, 0.5f, 2);
     check_random(net->w2, K * K, -0.5f, 0.5f, 3);
     check_random(net->w3, OUT * 2 * K, -0.5f, 0.5f, 4);
-    build_network(build, net->w1, net->b1, net->w2, net->w3);
+    check_random(net->norm[0], 4 * K, 0.25f, 1.5f, 5);
+    build_network(build, net->w1, net->b1, net->w2, net->w3, net->norm);
 }
 
 static struct onnx_model *finish(struct onnx_build *build) {
@@ -144,7 +154,7 @@ static void test_network(void **state) {
     assert_ok(ctx, onnx_run_create(ctx, model, folded, &run));
     struct onnx_run_info info = onnx_run_info(run);
     assert_int_equal(info.conversions, 2); /* x, and the output sum */
-    assert_int_equal(info.steps, 9);       /* those, and a step each but for Relu and Flatten */
+    assert_int_equal(info.steps, 8);       /* those, Conv, Conv, Concat, MaxPool, average, Gemm */
     assert_true(info.shared < info.alone);
     for (uint64_t seed = 10; seed < 12; seed++) { /* twice: nothing is left of the first time */
         check_random(x, N * C * H * W, -1, 1, seed);

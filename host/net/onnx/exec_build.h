@@ -114,6 +114,22 @@ int exec_axis(enum exec_layout layout, int rank, int d);
 /* How elements move; false: not on the device. */
 bool exec_dtype(int dtype, enum nd_dtype *out);
 
+/* ---------------------------------------------------------------- fusion */
+
+/* What a convolution does beside itself. */
+struct exec_chain {
+    int y;                        /* the value that it makes in the end */
+    const struct onnx_node *norm; /* a batch normalisation that its weights take in; NULL: none */
+    int residual;                 /* a value that is added, there as PIXELS; ONNX_ABSENT: none */
+    tess_act act;
+};
+
+/* Takes over what follows the node at work. all: not only an activation. */
+tess_status exec_chain_of(struct exec_build *b, bool all, struct exec_chain *chain);
+/* Buffers of the weights (FILTERS) and bias with chain->norm in them. */
+tess_status exec_fold_norm(struct exec_build *b, const struct exec_chain *chain, int *weights,
+                           int *bias);
+
 /* ---------------------------------------------------------------- buffers and steps */
 
 /* A buffer that no value has. */

@@ -34,30 +34,39 @@ static tess_status check_size(struct exec_build *b, int p, int q) {
 
 /* ---------------------------------------------------------------- convolution */
 
+enum { CONV_X, CONV_W, CONV_BIAS, CONV_RESIDUAL, CONV_Y, CONV_OPERANDS };
+
+/* The operands of a step as a convolution takes them. */
+struct conv_tensors {
+    struct tess_tensor tensors[CONV_OPERANDS], workspace;
+    tess_conv_args args;
+};
+
+static void conv_tensors(const struct onnx_run *run, const struct exec_step *step,
+                         struct conv_tensors *t) {
+    for (int i = 0; i < CONV_OPERANDS; i++)
+        t->tensors[i] = exec_tensor(run, step, i);
+    t->workspace = exec_workspace(run, step);
+    t->args = (tess_conv_args){
+        .x = &t->tensors[CONV_X],
+        .w = &t->tensors[CONV_W],
+        .y = &t->tensors[CONV_Y],
+        .bias = t->tensors[CONV_BIAS].mem ? &t->tensors[CONV_BIAS] : NULL,
+        .residual = t->tensors[CONV_RESIDUAL].mem ? &t->tensors[CONV_RESIDUAL] : NULL,
+        .workspace = step->workspace ? &t->workspace : NULL,
+        .weights_version = step->fixed_weights};
+}
+
 static tess_status enqueue_conv(struct onnx_run *run, const struct exec_step *step) {
-    struct tess_tensor x = exec_tensor(run, step, 0), w = exec_tensor(run, step, 1);
-    struct tess_tensor bias = exec_tensor(run, step, 2), y = exec_tensor(run, step, 3);
-    struct tess_tensor workspace = exec_workspace(run, step);
-    const tess_conv_args args = {.x = &x,
-                                 .w = &w,
-                                 .y = &y,
-                                 .bias = bias.mem ? &bias : NULL,
-                                 .workspace = step->workspace ? &workspace : NULL,
-                                 .weights_version = step->fixed_weights};
-    return tess_conv_plan_enqueue(step->op, &args);
+    struct conv_tensors t;
+    conv_tensors(run, step, &t);
+    return tess_conv_plan_enqueue(step->op, &t.args);
 }
 
 static tess_status enqueue_conv_transpose(struct onnx_run *run, const struct exec_step *step) {
-    struct tess_tensor x = exec_tensor(run, step, 0), w = exec_tensor(run, step, 1);
-    struct tess_tensor bias = exec_tensor(run, step, 2), y = exec_tensor(run, step, 3);
-    struct tess_tensor workspace = exec_workspace(run, step);
-    const tess_conv_args args = {.x = &x,
-                                 .w = &w,
-                                 .y = &y,
-                                 .bias = bias.mem ? &bias : NULL,
-                                 .workspace = step->workspace ? &workspace : NULL,
-                                 .weights_version = step->fixed_weights};
-    return tess_conv_transpose_enqueue(step->op, &args);
+    struct conv_tensors t;
+    conv_tensors(run, step, &t);
+    return tess_conv_transpose_enqueue(step->op, &t.args);
 }
 
 static void destroy_conv(void *op) {
@@ -68,33 +77,32 @@ static void destroy_conv_transpose(void *op) {
     tess_conv_transpose_destroy(op);
 }
 
-/* The activation that alone reads the node's output becomes its epilogue: *y becomes what that makes. */
-static tess_status take_activation(struct exec_build *b, int *y, tess_act *act) {
-    int reader = b->reader[*y];
-    if (reader < 0) return TESS_OK;
-    struct onnx_at at = exec_at(b);
-    at.node = &b->in.model->nodes[reader];
-    tess_status status = onnx_act_of(&at, act);
-    if (status || act->kind == TESS_ACT_NONE) return status;
-    *y = at.node->outputs[0];
-    b->done[reader] = true;
-    return TESS_OK;
+static tess_status need_weights(struct exec_build *b, const struct exec_chain *chain, int *weights,
+                                int *bias) {
+    *bias = EXEC_NONE;
+    if (chain->norm) return exec_fold_norm(b, chain, weights, bias);
+    tess_status status = exec_need(b, exec_input(b, 1), EXEC_FILTERS, weights);
+    if (status || exec_input(b, 2) < 0) return status;
+    return exec_need(b, exec_input(b, 2), EXEC_ROWS, bias);
 }
 
-/* Operands x, w, bias, y of a convolution. */
-static tess_status need_operands(struct exec_build *b, int y, struct exec_operand operands[4]) {
+static tess_status need_operands(struct exec_build *b, const struct exec_chain *chain,
+                                 struct exec_operand operands[CONV_OPERANDS]) {
     const struct onnx_known *values = b->run->folded->values;
-    int x = exec_input(b, 0), w = exec_input(b, 1), bias = exec_input(b, 2);
-    tess_status status = exec_need(b, x, EXEC_PIXELS, &operands[0].buffer);
-    if (!status) status = exec_need(b, w, EXEC_FILTERS, &operands[1].buffer);
-    operands[2].buffer = EXEC_NONE;
-    if (!status && bias >= 0) status = exec_need(b, bias, EXEC_ROWS, &operands[2].buffer);
-    if (!status) status = exec_make(b, y, EXEC_PIXELS, &operands[3].buffer);
+    int x = exec_input(b, 0), w = exec_input(b, 1);
+    operands[CONV_RESIDUAL].buffer = EXEC_NONE;
+    tess_status status = exec_need(b, x, EXEC_PIXELS, &operands[CONV_X].buffer);
+    if (!status)
+        status = need_weights(b, chain, &operands[CONV_W].buffer, &operands[CONV_BIAS].buffer);
+    if (!status && chain->residual >= 0)
+        status = exec_need(b, chain->residual, EXEC_PIXELS, &operands[CONV_RESIDUAL].buffer);
+    if (!status) status = exec_make(b, chain->y, EXEC_PIXELS, &operands[CONV_Y].buffer);
     if (status) return status;
-    operands[0].desc = exec_image(&values[x], EXEC_PIXELS);
-    operands[1].desc = exec_image(&values[w], EXEC_FILTERS);
-    operands[3].desc = exec_image(&values[y], EXEC_PIXELS);
-    operands[2].desc = exec_vector(operands[3].desc.c);
+    operands[CONV_X].desc = exec_image(&values[x], EXEC_PIXELS);
+    operands[CONV_W].desc = exec_image(&values[w], EXEC_FILTERS);
+    operands[CONV_Y].desc = exec_image(&values[chain->y], EXEC_PIXELS);
+    operands[CONV_RESIDUAL].desc = operands[CONV_Y].desc;
+    operands[CONV_BIAS].desc = exec_vector(operands[CONV_Y].desc.c);
     return TESS_OK;
 }
 
@@ -123,9 +131,9 @@ tess_status exec_conv(struct exec_build *b) {
     const struct onnx_known *weights = infer_in(&b->in, 1);
     tess_context *ctx = b->run->ctx;
     struct onnx_window w;
-    struct exec_operand operands[4];
-    tess_conv_options options = {.pass = TESS_CONV_FWD, .bias = exec_input(b, 2) >= 0};
-    int y = exec_output(b, 0), p, q;
+    struct exec_operand operands[CONV_OPERANDS];
+    struct exec_chain chain;
+    int p, q;
     tess_conv_plan *plan = NULL;
     tess_status status = read_window(b, weights, &w);
     if (status) return status;
@@ -133,16 +141,21 @@ tess_status exec_conv(struct exec_build *b) {
     tess_conv_desc desc = conv_desc(&w, &x, (int)weights->dims[0]);
     status = tess_conv_out_size(&desc, &ctx->error, &p, &q);
     if (!status) status = check_size(b, p, q);
-    if (!status) status = take_activation(b, &y, &options.act);
-    if (!status) status = need_operands(b, y, operands);
-    if (!status) status = tess_conv_plan_create(ctx, &desc, &options, &plan);
+    if (!status) status = exec_chain_of(b, true, &chain);
+    if (!status) status = need_operands(b, &chain, operands);
+    if (status) return status;
+    const tess_conv_options options = {.pass = TESS_CONV_FWD,
+                                       .bias = operands[CONV_BIAS].buffer >= 0,
+                                       .residual = chain.residual >= 0,
+                                       .act = chain.act};
+    status = tess_conv_plan_create(ctx, &desc, &options, &plan);
     if (status) return status;
     const struct exec_step step = {.op = plan,
                                    .enqueue = enqueue_conv,
                                    .destroy = destroy_conv,
                                    .workspace = tess_conv_plan_info(plan).workspace,
                                    .fixed_weights = weights->constant != NULL};
-    return exec_add(b, &step, operands, 4);
+    return exec_add(b, &step, operands, CONV_OPERANDS);
 }
 
 static tess_conv_transpose_desc transpose_desc(const struct onnx_window *w,
@@ -174,9 +187,9 @@ tess_status exec_conv_transpose(struct exec_build *b) {
     const struct onnx_known *weights = infer_in(&b->in, 1);
     tess_context *ctx = b->run->ctx;
     struct onnx_window w;
-    struct exec_operand operands[4];
-    tess_conv_options options = {.pass = TESS_CONV_FWD, .bias = exec_input(b, 2) >= 0};
-    int y = exec_output(b, 0), p, q;
+    struct exec_operand operands[CONV_OPERANDS];
+    struct exec_chain chain;
+    int p, q;
     tess_conv_transpose *op = NULL;
     tess_status status = read_window(b, weights, &w);
     if (status) return status;
@@ -184,16 +197,19 @@ tess_status exec_conv_transpose(struct exec_build *b) {
     tess_conv_transpose_desc desc = transpose_desc(&w, &x, weights->dims[1] * w.group);
     status = tess_conv_transpose_out_size(&desc, &ctx->error, &p, &q);
     if (!status) status = check_size(b, p, q);
-    if (!status) status = take_activation(b, &y, &options.act);
-    if (!status) status = need_operands(b, y, operands);
-    if (!status) status = tess_conv_transpose_create(ctx, &desc, &options, &op);
+    if (!status) status = exec_chain_of(b, false, &chain);
+    if (!status) status = need_operands(b, &chain, operands);
+    if (status) return status;
+    const tess_conv_options options = {
+        .pass = TESS_CONV_FWD, .bias = operands[CONV_BIAS].buffer >= 0, .act = chain.act};
+    status = tess_conv_transpose_create(ctx, &desc, &options, &op);
     if (status) return status;
     const struct exec_step step = {.op = op,
                                    .enqueue = enqueue_conv_transpose,
                                    .destroy = destroy_conv_transpose,
                                    .workspace = tess_conv_transpose_info(op).workspace,
                                    .fixed_weights = weights->constant != NULL};
-    return exec_add(b, &step, operands, 4);
+    return exec_add(b, &step, operands, CONV_OPERANDS);
 }
 
 /* ---------------------------------------------------------------- pooling */
