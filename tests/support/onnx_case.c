@@ -166,3 +166,48 @@ struct case_result onnx_case_run(tess_context *ctx, const char *folder) {
     if (message) onnx__model_proto__free_unpacked(message, NULL);
     return result;
 }
+
+/* ---------------------------------------------------------------- damaged models */
+
+static void expect_reason(const char *folder, uint64_t seed, const char *text) {
+    if (!*text || strchr(text, '\n'))
+        fail_msg("%s, seed %llu: no reason in one line: \"%s\"", folder, (unsigned long long)seed,
+                 text);
+}
+
+static bool run_damaged(tess_context *ctx, const struct onnx_model *model,
+                        const struct values *inputs) {
+    struct onnx_given given[MAX_VALUES];
+    struct onnx_tensor got[MAX_VALUES];
+    int count = inputs->count < model->input_count ? inputs->count : model->input_count;
+    if (model->output_count > MAX_VALUES) return false;
+    for (int i = 0; i < count; i++)
+        given[i] = (struct onnx_given){model->values[model->inputs[i]].name, inputs->tensors[i]};
+    if (onnx_run_once(ctx, model, given, count, got)) return false;
+    for (int i = 0; i < model->output_count; i++)
+        onnx_tensor_clear(&got[i]);
+    return true;
+}
+
+bool onnx_case_damaged(tess_context *ctx, const char *folder, uint64_t seed) {
+    char path[ONNX_DATA_PATH], why[300];
+    struct onnx_model *model = NULL;
+    struct values inputs = {{NULL}, 0};
+    tess_error error = {0};
+    size_t size = 0;
+    snprintf(path, sizeof path, "%s/model.onnx", folder);
+    unsigned char *bytes = bytes_read(path, &size);
+    bytes[(seed >> 3) % size] ^= (unsigned char)(1u << (seed & 7));
+    snprintf(path, sizeof path, "%s/test_data_set_0", folder);
+    bool ran = false;
+    if (onnx_model_parse(bytes, size, "damaged", &error, &model)) {
+        expect_reason(folder, seed, error.text);
+    } else if (read_values(path, "input", &inputs, why, sizeof why)) {
+        ran = run_damaged(ctx, model, &inputs);
+        if (!ran) expect_reason(folder, seed, tess_context_last_error(ctx));
+    }
+    values_clear(&inputs);
+    onnx_model_destroy(model);
+    free(bytes);
+    return ran;
+}

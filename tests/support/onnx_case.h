@@ -17,4 +17,8 @@ struct case_result {
 #define CASE_ABSOLUTE 1e-5 /* that has 1e-7, which sums of fp32 that cancel do not keep */
 struct case_result onnx_case_run(tess_context *ctx, const char *folder);
 
+/* Runs the case's model with one bit of its file changed, which seed chooses. It may give anything, but if it is refused there must be a
+   reason in one line, else the test fails. True if it ran. */
+bool onnx_case_damaged(tess_context *ctx, const char *folder, uint64_t seed);
+
 #endif
