@@ -875,10 +875,12 @@ TESS_API tess_tensor *tess_net_output(tess_net *net); /* N x classes: probabilit
 TESS_API tess_status tess_net_forward(tess_net *net);
 
 /* One step: forward with dropout, backward, update. valid: rows that carry a label (the others have label -1).
-   step numbers the dropout masks: the same step gives the same masks. */
+   Rows without a label add nothing to loss and gradients, but batch normalisation counts them in the batch's statistics:
+   fill them with real images. step numbers the dropout masks: the same step gives the same masks. */
 TESS_API tess_status tess_net_train_step(tess_net *net, const tess_sgd_desc *sgd, int valid,
                                          uint64_t step);
-/* Forward and backward only, for gradient checks: gradients of the mean loss over the valid rows. */
+/* Forward and backward only, for gradient checks: gradients of the mean loss over the valid rows. As in a step, running means and
+   variances move; whoever needs the old ones reads them before (tess_net_param) and writes them back. */
 TESS_API tess_status tess_net_gradients(tess_net *net, int valid, uint64_t step);
 
 /* Summed loss and number of correct rows of the last train step or tess_net_gradients. With auxiliary classifiers the loss is what the

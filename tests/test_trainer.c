@@ -20,11 +20,13 @@ struct run {
     char folder[FOLDER_PATH_SIZE];
 };
 
-static void open_run(struct run *r, const char *folder) {
+/* graph: owned by *r from now on; NULL: the zoo's. */
+static void open_graph(struct run *r, const char *folder, const char *name, tess_graph *graph) {
     void *ctx;
     tess_error error = {0};
     assert_int_equal(check_setup(&ctx), 0);
     *r = (struct run){.ctx = ctx,
+                      .graph = graph,
                       .settings = {.model = "lenet5-relu",
                                    .data = "synthetic:digits,count=210",
                                    .val_last = 50,
@@ -34,14 +36,18 @@ static void open_run(struct run *r, const char *folder) {
                                    .momentum = 0.9,
                                    .seed = 1}};
     tess_net_options options = {.batch = r->settings.batch, .training = true, .seed = 1};
-    folder_path(folder, "run", r->folder);
+    folder_path(folder, name, r->folder);
     if (data_open(r->settings.data, DATA_TRAIN, &error, &r->data) ||
         dataset_split_last(r->data, r->settings.val_last, &error, &r->val) ||
-        tess_zoo_build(r->settings.model, NULL, &error, &r->graph) ||
+        (!graph && tess_zoo_build(r->settings.model, NULL, &error, &r->graph)) ||
         run_dir_open(r->folder, &error, &r->dir))
         fail_msg("%s", error.text);
     assert_ok(r->ctx, tess_net_create(r->ctx, r->graph, &options, &r->net));
     assert_ok(r->ctx, tess_net_init(r->net, r->settings.seed));
+}
+
+static void open_run(struct run *r, const char *folder) {
+    open_graph(r, folder, "run", NULL);
 }
 
 static void close_run(struct run *r) {
@@ -150,6 +156,49 @@ static void test_stop(void **state) {
     close_run(&r);
 }
 
+static tess_graph *graph_with_norm(void) {
+    tess_graph *graph = NULL;
+    tess_error error = {0};
+    if (tess_graph_create("norm", &error, &graph)) fail_msg("%s", error.text);
+    tess_node n = tess_graph_input(graph, 1, 28, 28);
+    n = tess_graph_conv(
+        graph, n, &(tess_conv_layer){.filters = 2, .kernel_h = 3, .stride_h = 3, .no_bias = true});
+    n = tess_graph_batch_norm(graph, n, &(tess_batch_norm_layer){.act = {TESS_ACT_RELU, 0}});
+    n = tess_graph_fc(graph, n, &(tess_fc_layer){.outputs = 10});
+    tess_graph_softmax(graph, n);
+    if (tess_graph_check(graph, &error)) fail_msg("%s", error.text);
+    return graph;
+}
+
+static void train_until(struct run *r, int epochs) {
+    tess_error error = {0};
+    bool stopped;
+    r->settings.epochs = epochs;
+    struct trainer trainer = trainer_of(r, (struct train_events){0});
+    if (trainer_run(&trainer, &r->state, &stopped, &error)) fail_msg("%s", error.text);
+    assert_int_equal(r->state.epoch, epochs);
+}
+
+/* A training in two parts gives the same bits as one in one part, running statistics too. */
+static void test_parts_with_batch_norm(void **state) {
+    struct run whole, parts;
+    open_graph(&whole, *state, "whole", graph_with_norm());
+    open_graph(&parts, *state, "parts", graph_with_norm());
+    train_until(&whole, 2);
+    train_until(&parts, 1);
+    train_until(&parts, 2);
+    for (int i = 0; i < tess_net_param_count(whole.net); i++) {
+        tess_param a = tess_net_param(whole.net, i), b = tess_net_param(parts.net, i);
+        float *values = check_read(a.value), *others = check_read(b.value);
+        check_same_bytes(values, others, tess_tensor_desc_bytes(tess_tensor_get_desc(a.value)),
+                         a.name);
+        free(values);
+        free(others);
+    }
+    close_run(&parts);
+    close_run(&whole);
+}
+
 /* Batches must not matter to accuracy and loss, and both follow from the probabilities. */
 static void test_evaluate(void **state) {
     struct run r;
@@ -233,8 +282,11 @@ static void test_data_spec(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        FOLDER_TEST(test_steady_state),   FOLDER_TEST(test_stop),
-        FOLDER_TEST(test_evaluate),       FOLDER_TEST(test_lock),
+        FOLDER_TEST(test_steady_state),
+        FOLDER_TEST(test_stop),
+        FOLDER_TEST(test_parts_with_batch_norm),
+        FOLDER_TEST(test_evaluate),
+        FOLDER_TEST(test_lock),
         cmocka_unit_test(test_data_spec),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

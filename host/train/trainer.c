@@ -24,16 +24,58 @@ static double now(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+/* Running means and variances: what a training pass moves without a step. */
+static size_t running_elements(const tess_net *net) {
+    size_t elements = 0;
+    for (int i = 0; i < tess_net_param_count(net); i++) {
+        tess_param param = tess_net_param(net, i);
+        if (!param.grad) elements += tess_tensor_desc_elements(tess_tensor_get_desc(param.value));
+    }
+    return elements;
+}
+
+/* Reads them all into values, or writes them back. */
+static tess_status copy_running(const struct trainer *t, bool write, float *values,
+                                tess_error *error) {
+    for (int i = 0; i < tess_net_param_count(t->net); i++) {
+        tess_param param = tess_net_param(t->net, i);
+        if (param.grad) continue;
+        const tess_tensor_desc *desc = tess_tensor_get_desc(param.value);
+        tess_status status = write ? tess_tensor_write(param.value, values, desc->layout)
+                                   : tess_tensor_read(param.value, values, desc->layout);
+        if (status) return error_set(error, status, "%s", tess_context_last_error(t->ctx));
+        values += tess_tensor_desc_elements(desc);
+    }
+    return TESS_OK;
+}
+
+static tess_status first_pass(const struct trainer *t, int rows, tess_error *error) {
+    tess_status status = tess_net_gradients(t->net, rows, 0);
+    if (!status) status = tess_context_finish(t->ctx);
+    return status ? error_set(error, status, "%s", tess_context_last_error(t->ctx)) : TESS_OK;
+}
+
 /* OpenCL implementations compile kernels for good when they first run: that is to happen before any clock does. The gradients
-   are overwritten by the first step; weights and velocities stay. */
+   are overwritten by the first step; weights and velocities stay, and running statistics are put back: a training that
+   goes on must not see them moved once more. */
 static tess_status warm_up(const struct trainer *t, const int *order, tess_error *error) {
     int count = t->train->count, batch = t->settings->batch;
     struct batch_rows rows = {t->train, order, 0, count < batch ? count : batch};
     tess_status status = batch_load(t->ctx, t->net, &rows, error);
     if (status) return status;
-    status = tess_net_gradients(t->net, rows.rows, 0);
-    if (!status) status = tess_context_finish(t->ctx);
-    return status ? error_set(error, status, "%s", tess_context_last_error(t->ctx)) : TESS_OK;
+    size_t elements = running_elements(t->net);
+    float *running = malloc((elements + 1) * sizeof *running);
+    if (!running)
+        return error_set(error, TESS_OUT_OF_HOST_MEMORY,
+                         "training: no memory for %zu running statistics; free some", elements);
+    status = copy_running(t, false, running, error);
+    if (!status) {
+        status = first_pass(t, rows.rows, error);
+        tess_status restored = copy_running(t, true, running, status ? NULL : error);
+        if (!status) status = restored;
+    }
+    free(running);
+    return status;
 }
 
 static tess_status check_loss(const struct epoch *e, int step, float loss, tess_error *error) {
