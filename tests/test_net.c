@@ -272,6 +272,26 @@ static void arguments(void **state) {
     tess_graph_destroy(graph);
 }
 
+/* Refused when the network is made, not in its first step. */
+static void batch_norm_of_one_value(void **state) {
+    tess_context *ctx = *state;
+    tess_graph *graph = NULL;
+    tess_net *net = NULL;
+    tess_net_options options = {.batch = 1, .training = true};
+    assert_int_equal(tess_graph_create("pixel", NULL, &graph), TESS_OK);
+    tess_node n = tess_graph_input(graph, 2, 1, 1);
+    n = tess_graph_batch_norm(graph, n, &(tess_batch_norm_layer){.name = "norm"});
+    tess_graph_softmax(graph, n);
+    assert_int_equal(tess_net_create(ctx, graph, &options, &net), TESS_INVALID_SHAPE);
+    assert_non_null(strstr(tess_context_last_error(ctx), "norm"));
+    assert_non_null(strstr(tess_context_last_error(ctx), "larger batch"));
+    assert_null(net);
+    options.training = false;
+    assert_ok(ctx, tess_net_create(ctx, graph, &options, &net));
+    tess_net_destroy(net);
+    tess_graph_destroy(graph);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_match_differences),
@@ -283,6 +303,7 @@ int main(void) {
         cmocka_unit_test(training_folds_additions),
         cmocka_unit_test(plans_are_listed),
         cmocka_unit_test(arguments),
+        cmocka_unit_test(batch_norm_of_one_value),
     };
     return cmocka_run_group_tests(tests, check_setup, test_nets_teardown);
 }

@@ -134,6 +134,10 @@ static tess_status forward_batch_norm(struct lowering *lo, int index) {
                                  .momentum = layer->as.norm.momentum,
                                  .residual = low->residual >= 0,
                                  .act = low->act};
+    if (net->options.training && desc.n == 1 && desc.h == 1 && desc.w == 1)
+        return context_fail(net->ctx, TESS_INVALID_SHAPE,
+                            "batch norm: one value a channel has no variance; train with a larger "
+                            "batch or image");
     tess_status status = tess_batch_norm_create(net->ctx, &desc, &net->ops[index].norm);
     if (!status && net->options.training) status = saved_statistics(lo, index);
     if (status) return status;
