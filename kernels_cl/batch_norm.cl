@@ -130,9 +130,10 @@ kernel void batch_norm_stats(global const float *x, global float *workspace, int
     float count = part.last - part.first;
     global float *to = PARTIAL + 2 * part.block * width + part.t;
     for (int i = 0; i < WIDE; i++) {
-        floatv mean = sum[i] / count;
+        floatv mean = sum[i] / count, about_mean = squares[i] - mean * sum[i];
         STORE(origin[i] + mean, to + i * VEC);
-        STORE(fmax(squares[i] - mean * sum[i], 0.0f), to + width + i * VEC);
+        /* Not fmax: the NaN of an overflow must stay. */
+        STORE(about_mean < 0.0f ? (floatv)(0.0f) : about_mean, to + width + i * VEC);
     }
 }
 

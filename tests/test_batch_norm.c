@@ -339,6 +339,20 @@ static void variance_is_stable(void **state) {
     }
 }
 
+/* A variance that fp32 cannot hold must not look like one of zero. */
+static void overflow_is_seen(void **state) {
+    struct trial t;
+    trial_begin(&t, *state, (struct shape){2, 64, 3, 2}, variants[0]);
+    for (size_t i = 0; i < t.count; i++)
+        t.x[i] = (double)(i / t.c % 2 ? 1e25f : -1e25f);
+    trial_run(&t);
+    for (size_t c = 0; c < t.c; c++) {
+        assert_false(t.invstd[c] > 0);
+        assert_false(fabsf(t.new_var[c]) < INFINITY);
+    }
+    trial_end(&t);
+}
+
 static void bad_arguments_are_refused(void **state) {
     tess_context *ctx = *state;
     tess_batch_norm *op = NULL;
@@ -415,6 +429,7 @@ int main(void) {
         cmocka_unit_test(agrees_with_finite_differences),
         cmocka_unit_test(repeats_bit_for_bit),
         cmocka_unit_test(variance_is_stable),
+        cmocka_unit_test(overflow_is_seen),
         cmocka_unit_test(bad_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, check_setup, check_teardown);
