@@ -150,12 +150,14 @@ float sum_lanes(float value, int column, int lane, local float *scratch) {
     barrier(CLK_LOCAL_MEM_FENCE);
     return scratch[column];
 }
+#define CHANNEL_GROUP __attribute__((reqd_work_group_size(LANES * COLUMNS, 1, 1)))
 #define LANES_AND_CHANNEL                                                                          \
     local float scratch[LANES * COLUMNS];                                                          \
     int column = get_local_id(0) % COLUMNS, lane = get_local_id(0) / COLUMNS;                      \
     int own = get_group_id(0) * COLUMNS + column;
 #else
 #define sum_lanes(value, column, lane, scratch) (value)
+#define CHANNEL_GROUP
 #define LANES_AND_CHANNEL                                                                          \
     int lane = 0, own = get_global_id(0);
 #endif
@@ -168,6 +170,7 @@ void set_coefficient(global float *coefficients, int number, int width, int chan
 }
 
 /* scale, bias: null means 1 and 0. running: null, or updated with the unbiased variance. */
+CHANNEL_GROUP
 kernel void batch_norm_finish(global const float *x, global float *workspace,
                               global const float *scale, global const float *bias,
                               global float *running_mean, global float *running_var,
@@ -319,6 +322,7 @@ kernel void batch_norm_sums(global const float *x, global const float *y, global
 }
 
 /* dscale, dbias: null or C values. */
+CHANNEL_GROUP
 kernel void batch_norm_bwd_finish(global float *workspace, global const float *invstd,
                                   global float *dscale, global float *dbias, int channels,
                                   int elements, int width, int blocks) {

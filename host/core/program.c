@@ -62,6 +62,12 @@ static void digest_log(const tess_context *ctx, char *log, const char *config, c
     }
 }
 
+/* Compilers and kernels take no buffers: what they run out of are registers and local memory, which another kernel
+   may do without. */
+static tess_status program_status(cl_int code) {
+    return code == CL_OUT_OF_RESOURCES ? TESS_UNSUPPORTED : error_opencl(NULL, code, "");
+}
+
 /* log: may be NULL; cut up. */
 static tess_status fail_build(tess_context *ctx, char *log, cl_int code, const char *config) {
     char first[sizeof ctx->error.text] = "";
@@ -69,7 +75,7 @@ static tess_status fail_build(tess_context *ctx, char *log, cl_int code, const c
     if (!first[0])
         snprintf(first, sizeof first, "the driver gives no build log; try another driver version");
     /* Memory and device losses keep their own status; all else is what the caller knows as a failed build. */
-    tess_status status = error_opencl(NULL, code, config);
+    tess_status status = program_status(code);
     if (status == TESS_OPENCL || status == TESS_INVALID_ARGUMENT) status = TESS_BUILD_FAILED;
     return context_fail(ctx, status, "building %s on %.80s: %s (%d): %s", config, ctx->device.name,
                         opencl_error_name(code), code, first);
@@ -194,7 +200,9 @@ static tess_status check_fits(tess_context *ctx, const struct program *program, 
     clGetKernelWorkGroupInfo(kernel, device, CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE,
                              sizeof multiple, &multiple, NULL);
     /* rusticl of Mesa 22.3 says one sub-group of every kernel, and runs more. */
-    if (most <= multiple || most > ctx->device.max_work_group) most = ctx->device.max_work_group;
+    bool unknown =
+        most == 0 || (most <= multiple && strcmp(ctx->device.platform_name, "rusticl") == 0);
+    if (unknown || most > ctx->device.max_work_group) most = ctx->device.max_work_group;
     if (group[0] * group[1] * group[2] > most)
         return context_fail(ctx, TESS_UNSUPPORTED,
                             "%s: kernel %s has work-groups of %zu, the device can run %zu of its "
@@ -221,9 +229,11 @@ tess_status program_kernel(tess_context *ctx, struct program *program, const cha
         return context_fail(ctx, TESS_NOT_FOUND,
                             "%s: %s has no kernel named %s; check the name in the source",
                             program->config, program->file, name);
-    if (code != CL_SUCCESS)
-        return error_prefix(&ctx->error, context_fail_opencl(ctx, code, name),
-                            "%s: creating kernel", program->config);
+    if (code != CL_SUCCESS) {
+        context_fail_opencl(ctx, code, name);
+        return error_prefix(&ctx->error, program_status(code), "%s: creating kernel",
+                            program->config);
+    }
     tess_status status = check_fits(ctx, program, name, kernel);
     if (status) {
         clReleaseKernel(kernel);

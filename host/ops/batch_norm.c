@@ -79,6 +79,27 @@ static tess_status make_kernels(tess_batch_norm *op) {
     return status;
 }
 
+static void release_kernels(tess_batch_norm *op) {
+    cl_kernel *all[] = {&op->stats, &op->finish,          &op->coefficients, &op->forward,
+                        &op->sums,  &op->backward_finish, &op->backward};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        kernel_release(*all[i]);
+        *all[i] = NULL;
+    }
+}
+
+/* The work-group that lanes share may need more registers than the device has. Without lanes any work-group will do. */
+static tess_status make_kernels_that_fit(tess_batch_norm *op) {
+    tess_status status = make_kernels(op);
+    if (op->lanes == 1 || (status != TESS_UNSUPPORTED && status != TESS_BUILD_FAILED))
+        return status;
+    context_log(op->ctx, TESS_LOG_WARN, "batch norm: one work-item a channel instead: %s",
+                op->ctx->error.text);
+    release_kernels(op);
+    op->lanes = 1;
+    return make_kernels(op);
+}
+
 static tess_status check_desc(tess_context *ctx, const tess_batch_norm_desc *desc) {
     const tess_tensor_desc x = {TESS_F32, TESS_NHWC, desc->n, desc->c, desc->h, desc->w};
     tess_status status = tensor_desc_check(ctx, &x, "batch norm: x");
@@ -124,7 +145,7 @@ tess_status tess_batch_norm_create(tess_context *ctx, const tess_batch_norm_desc
                     : 16;
     op->reads_y = !recomputable(&op->desc);
     cut(op, cpu);
-    status = make_kernels(op);
+    status = make_kernels_that_fit(op);
     if (status) {
         tess_batch_norm_destroy(op);
         return status;
@@ -135,10 +156,7 @@ tess_status tess_batch_norm_create(tess_context *ctx, const tess_batch_norm_desc
 
 void tess_batch_norm_destroy(tess_batch_norm *op) {
     if (!op) return;
-    cl_kernel all[] = {op->stats, op->finish,          op->coefficients, op->forward,
-                       op->sums,  op->backward_finish, op->backward};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        kernel_release(all[i]);
+    release_kernels(op);
     free(op);
 }
 
