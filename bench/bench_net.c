@@ -1,6 +1,7 @@
 /* Whole networks of the zoo: a training step, or an inference, on random images. */
 #include "bench/bench_net.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -161,6 +162,17 @@ static bool set_number(struct request *request, int option, const char *value) {
     }
 }
 
+/* The last --json counts. */
+static int open_json(struct request *request, const char *path) {
+    if (request->json && request->json != stdout) fclose(request->json);
+    request->json = strcmp(path, "-") == 0 ? stdout : fopen(path, "a");
+    if (request->json) return 0;
+    char text[512];
+    snprintf(text, sizeof text, "bench net: --json: %.400s: %s; give a file that can be written",
+             path, strerror(errno));
+    return fail(1, text);
+}
+
 static int set_option(struct request *request, int option, const char *value) {
     switch (option) {
     case 'n':
@@ -171,8 +183,7 @@ static int set_option(struct request *request, int option, const char *value) {
         request->has_mode = request->training || strcmp(value, "infer") == 0;
         return request->has_mode ? 0 : fail(2, "bench net: --mode is 'train' or 'infer'");
     case 'j':
-        request->json = strcmp(value, "-") == 0 ? stdout : fopen(value, "a");
-        return request->json ? 0 : fail(1, "bench net: the JSON file cannot be written");
+        return open_json(request, value);
     case 'h':
         return fputs(usage, stdout) < 0 ? 1 : -1;
     case '?':

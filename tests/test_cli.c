@@ -179,6 +179,8 @@ static void test_bench_net(void **state) {
     assert_program(RUN("bench", "net", "--net", "lenet5", "--batch", "0", "--mode", "train"), 2,
                    "range");
     assert_program(RUN("bench", "net", "--net", "lenet5", "--batch", "2"), 2, "--mode");
+    assert_program(RUN("bench", "net", "--net", "lenet5", "--json", "/dev/null/rows"), 1,
+                   "/dev/null/rows: Not a directory");
 }
 
 static void test_plan(void **state) {
@@ -206,6 +208,8 @@ static void test_plan(void **state) {
     program_free(&result);
     assert_program(RUN("plan", "lenet6"), 1, "lenet5");
     assert_program(RUN("plan", "--problem", "n1c3h8w8k1r9s9"), 1, "r9s9");
+    assert_program(RUN("plan", "--problem", "n2c3h8w8k4r3s3", "--classes", "3"), 2, "problem key");
+    assert_program(RUN("plan", "n2c3h8w8k4r3s3", "--width", "0.5"), 2, "problem key");
 }
 
 int main(void) {

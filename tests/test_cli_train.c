@@ -201,13 +201,14 @@ static void test_resume(void **state) {
     assert_program(RUN("train", "--resume", part, "--lr", "0.1"), 2, "--lr");
     assert_program(RUN("train", "--resume", part, "--batch", "16"), 2, "--batch");
     assert_program(RUN("train", "--resume", part, "--val-last", "10"), 2, "--val-last");
+    assert_program(RUN("train", "--resume", part, "--width", "0.5"), 2, "--width");
     assert_program(RUN("train", "lenet5", "--resume", part), 2, "lenet5-relu");
     assert_program(RUN("train", "--resume", part, "--epochs", "1"), 2, "--epochs");
     assert_program(RUN("train", "--resume", part, "--out", suite->whole), 2, "--out");
     assert_program(RUN("train", "--resume", part, "--data", "synthetic:digits,count=300,seed=6"), 1,
                    "same ones");
     assert_program(RUN("train", "lenet5-relu", "--resume", part, "--seed", "3", "--data", DATA,
-                       "--lr-step", "1:0.7", "--epochs", "6"),
+                       "--lr-step", "1:0.7", "--width", "1", "--epochs", "6"),
                    0, "continuing after epoch 2");
     assert_same_file(suite->whole, part, "last.safetensors");
     assert_same_metrics(suite->whole, part);

@@ -146,5 +146,7 @@ int cmd_plan(const struct cli *cli, int argc, char **argv) {
         request.problem = request.model;
         request.model = NULL;
     }
+    if (request.problem && (request.options.classes || width > 0))
+        return cli_usage("--classes, --width: a problem key has its own sizes; change them there");
     return plan(cli, &request);
 }

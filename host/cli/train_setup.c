@@ -23,6 +23,11 @@ static bool same_text(const char *a, const char *b) {
     return a && b && !strcmp(a, b);
 }
 
+/* Without --width nothing is stored, which means 1. */
+static double width_of(const struct train_settings *settings) {
+    return settings->width > 0 ? settings->width : 1;
+}
+
 /* The first option that was given and differs from the checkpoint; NULL if none. */
 static const char *contradiction(const struct arg *list, const struct train_settings *given,
                                  const struct train_settings *stored) {
@@ -40,7 +45,7 @@ static const char *contradiction(const struct arg *list, const struct train_sett
         {"weight-decay", given->weight_decay != stored->weight_decay},
         {"nesterov", given->nesterov != stored->nesterov},
         {"seed", given->seed != stored->seed},
-        {"width", given->width != stored->width},
+        {"width", width_of(given) != width_of(stored)},
     };
     for (const struct arg *arg = list; arg->name; arg++)
         for (size_t i = 0; arg->given && i < sizeof checks / sizeof *checks; i++)
