@@ -106,7 +106,7 @@ static void consider(struct near *near, const char *key) {
     bool same = distance == 0 && strcmp(key, near->question->problem) == 0;
     for (int i = 0; i < near->env_count; i++) {
         const struct env *env = &near->envs[i];
-        double cost = distance + RANK_DISTANCE * env->rank;
+        double cost = distance + RANK_DISTANCE * (double)env->rank;
         if (env->own && !same && !full(&near->own, cost)) insert(&near->own, cost, env, key);
         if (!full(&near->rest, cost)) insert(&near->rest, cost, env, key);
     }
