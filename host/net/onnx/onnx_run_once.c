@@ -57,8 +57,8 @@ static tess_status make_binds(const struct once *work, struct onnx_bind *binds) 
         const struct onnx_tensor *tensor = work->given[i].tensor;
         int value = onnx_model_find(model, work->given[i].name);
         /* A weight that is replaced, or a name that onnx_fold will not know. */
-        bool by_value =
-            value < 0 || model->values[value].tensor >= 0 || tensor->dtype != ONNX_FLOAT ||
+        bool by_value = value < 0 || model->values[value].tensor >= 0 ||
+                        tensor->dtype != ONNX_FLOAT ||
                         tensor->dtype != model->values[value].type.dtype;
         for (int j = 0; j < model->input_count; j++)
             if (model->inputs[j] == value && needed[j]) by_value = true;
