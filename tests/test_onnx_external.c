@@ -95,7 +95,7 @@ static void test_refused(void **state) {
     assert_int_equal(symlink("/etc", folder_path(*state, "etc", path)), 0);
     expect_refused(*state, "etc/passwd", "0", "12", TESS_BAD_FORMAT, "a link that leads out");
     assert_int_equal(mkdir(folder_path(*state, "sub", path), 0700), 0);
-    expect_refused(*state, "sub", "0", "12", TESS_IO, "no regular file");
+    expect_refused(*state, "sub", "0", "12", TESS_IO, "this is a folder");
     assert_int_equal(mkfifo(folder_path(*state, "pipe", path), 0600), 0);
     expect_refused(*state, "pipe", "0", "12", TESS_IO, "no regular file");
 }

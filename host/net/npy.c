@@ -2,13 +2,11 @@
 
 #include "core/atomic_file.h"
 #include "core/file_error.h"
+#include "core/input_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define SHOWN  64 /* size of a text in a message */
@@ -167,31 +165,7 @@ static tess_status parse_header(struct reader *in, struct onnx_tensor *tensor) {
 /* ---------------------------------------------------------------- the file */
 
 static tess_status read_at(const struct reader *in, int64_t offset, void *out, int64_t bytes) {
-    char *to = out;
-    while (bytes > 0) {
-        ssize_t got =
-            pread(in->fd, to, (size_t)(bytes < (1 << 30) ? bytes : 1 << 30), (off_t)offset);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return error_file(in->error, errno, in->path, "read");
-        if (got == 0) return damaged(in, "it was cut while it was read");
-        to += got;
-        offset += got;
-        bytes -= got;
-    }
-    return TESS_OK;
-}
-
-static tess_status open_file(struct reader *in) {
-    /* O_NONBLOCK: do not wait for the other end of a pipe. */
-    in->fd = open(in->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (in->fd < 0) return error_file(in->error, errno, in->path, "opened");
-    struct stat info;
-    if (fstat(in->fd, &info)) return error_file(in->error, errno, in->path, "read");
-    if (S_ISDIR(info.st_mode)) return error_file(in->error, EISDIR, in->path, "read");
-    if (!S_ISREG(info.st_mode))
-        return error_set(in->error, TESS_IO, "%s: is no regular file; name a .npy file", in->path);
-    in->size = info.st_size;
-    return TESS_OK;
+    return input_file_read(in->fd, in->path, offset, out, bytes, in->error);
 }
 
 /* Magic, version and length; sets start. */
@@ -256,7 +230,7 @@ tess_status npy_read(const char *path, tess_error *error, struct onnx_tensor *ou
                          ".npy: no path or nowhere to put the tensor; give both");
     struct reader in = {.path = path, .fd = -1, .error = error};
     struct onnx_tensor tensor = {.name = ""};
-    tess_status status = open_file(&in);
+    tess_status status = input_file_open(path, "name a .npy file", error, &in.fd, &in.size);
     if (!status) status = read_header(&in, &tensor);
     if (!status) status = read_data(&in, &tensor);
     if (in.fd >= 0) close(in.fd);

@@ -1,13 +1,11 @@
 #include "net/safetensors.h"
 
 #include "core/file_error.h"
+#include "core/input_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define SHOWN 64 /* size of a name in a message */
@@ -34,36 +32,7 @@ static tess_status out_of_memory(const struct reader *in) {
 }
 
 static tess_status read_at(const struct reader *in, int64_t offset, void *out, int64_t bytes) {
-    char *to = out;
-    while (bytes > 0) {
-        size_t part = (size_t)(bytes < (1 << 30) ? bytes : 1 << 30);
-        ssize_t got = pread(in->fd, to, part, (off_t)offset);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return error_file(in->error, errno, in->path, "read");
-        if (got == 0)
-            return error_set(in->error, TESS_BAD_FORMAT,
-                             "%s: ends at byte %lld, in the middle of its data; it was cut while "
-                             "it was read: try again",
-                             in->path, (long long)offset);
-        to += got;
-        offset += got;
-        bytes -= got;
-    }
-    return TESS_OK;
-}
-
-static tess_status open_file(struct reader *in) {
-    /* O_NONBLOCK: do not wait for the other end of a pipe. */
-    in->fd = open(in->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (in->fd < 0) return error_file(in->error, errno, in->path, "opened");
-    struct stat info;
-    if (fstat(in->fd, &info)) return error_file(in->error, errno, in->path, "read");
-    if (S_ISDIR(info.st_mode)) return error_file(in->error, EISDIR, in->path, "read");
-    if (!S_ISREG(info.st_mode))
-        return error_set(in->error, TESS_IO, "%s: is no regular file; name a safetensors file",
-                         in->path);
-    in->size = info.st_size;
-    return TESS_OK;
+    return input_file_read(in->fd, in->path, offset, out, bytes, in->error);
 }
 
 /* Sets data_start. */
@@ -303,7 +272,9 @@ tess_status safetensors_read(const char *path, tess_error *error, struct safeten
                          "safetensors: no path or nowhere to put the tensors; give both");
     struct reader in = {.path = path, .fd = -1, .error = error};
     struct safetensors *file = calloc(1, sizeof *file);
-    tess_status status = file ? open_file(&in) : out_of_memory(&in);
+    tess_status status =
+        file ? input_file_open(path, "name a safetensors file", error, &in.fd, &in.size)
+             : out_of_memory(&in);
     if (!status) status = read_header(&in);
     if (!status) status = read_tensors(&in, file);
     json_decref(in.header);

@@ -4,13 +4,12 @@
 #include "net/onnx/onnx_tensor.h"
 
 #include "core/file_error.h"
+#include "core/input_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define SHOWN     64 /* size of a name in a message */
@@ -106,19 +105,6 @@ static tess_status resolve(const struct onnx_source *source, const char *name, c
     return status;
 }
 
-static tess_status open_data(const struct onnx_source *source, const char *path,
-                             struct onnx_external_file *file) {
-    struct stat info;
-    file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file->fd < 0) return error_file(source->error, errno, path, "opened");
-    if (fstat(file->fd, &info)) return error_file(source->error, errno, path, "read");
-    if (!S_ISREG(info.st_mode))
-        return error_set(source->error, TESS_IO,
-                         "%s: is no regular file; put the model's external data there", path);
-    file->size = info.st_size;
-    return TESS_OK;
-}
-
 /* Appends a file to source's list. */
 static tess_status add_file(struct onnx_source *source, const char *name, const char *location,
                             struct onnx_external_file **out) {
@@ -132,7 +118,9 @@ static tess_status add_file(struct onnx_source *source, const char *name, const 
     struct onnx_external_file file = {.fd = -1};
     char *path = NULL;
     tess_status status = resolve(source, name, location, &path);
-    if (!status) status = open_data(source, path, &file);
+    if (!status)
+        status = input_file_open(path, "put the model's external data there", source->error,
+                                 &file.fd, &file.size);
     if (!status && !(file.location = strdup(location)))
         status = refuse(source, name, TESS_OUT_OF_HOST_MEMORY, "no memory; free some");
     free(path);
@@ -153,23 +141,6 @@ static tess_status find_file(struct onnx_source *source, const char *name, const
             return TESS_OK;
         }
     return add_file(source, name, location, out);
-}
-
-static tess_status read_range(const struct onnx_source *source,
-                              const struct onnx_external_file *file, int64_t offset, char *to,
-                              size_t bytes) {
-    while (bytes > 0) {
-        ssize_t got = pread(file->fd, to, bytes < (1 << 30) ? bytes : 1 << 30, (off_t)offset);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return error_file(source->error, errno, file->location, "read");
-        if (got == 0)
-            return error_set(source->error, TESS_IO, "%s: was cut while it was read; try again",
-                             file->location);
-        to += got;
-        offset += got;
-        bytes -= (size_t)got;
-    }
-    return TESS_OK;
 }
 
 static tess_status check_range(const struct onnx_source *source, const char *name,
@@ -205,7 +176,8 @@ tess_status onnx_external_read(struct onnx_source *source, const Onnx__TensorPro
     if (status) return status;
     void *all = malloc(bytes ? bytes : 1);
     if (!all) return refuse(source, name, TESS_OUT_OF_HOST_MEMORY, "no memory; free some");
-    status = read_range(source, file, place.offset, all, bytes);
+    status =
+        input_file_read(file->fd, file->location, place.offset, all, (int64_t)bytes, source->error);
     if (status) {
         free(all);
         return status;

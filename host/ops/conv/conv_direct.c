@@ -113,12 +113,12 @@ static bool applicable(const struct conv_problem *p, const tess_device_info *dev
 
 /* Accumulators, one set of vectors and a scalar fit the registers. */
 static bool registers_fit(const tess_device_info *device, int accumulators, int vectors) {
-    int needed = (accumulators + vectors) * direct_register_parts(device) + 1;
+    int needed = (accumulators + vectors) * register_parts(device) + 1;
     return needed <= vector_registers(device) + 1 || accumulators == 1;
 }
 /* Fewer accumulators than this do not cover the multiply-add's latency or share too few loads. */
 static int useful_accumulators(const tess_device_info *device) {
-    return ((vector_registers(device) - 1) / direct_register_parts(device) - 1) / 4;
+    return ((vector_registers(device) - 1) / register_parts(device) - 1) / 4;
 }
 
 /* A block that is a whole vector too wide computes zeros. */
@@ -158,7 +158,7 @@ static bool weight_tile_fits(const struct conv_problem *p, const tess_device_inf
     if (v[CT] > p->cg || p->d.s % v[ST] != 0) return false;
     if (v[ST] > 1 && (p->cg > 8 || p->d.dilation_w > 1)) return false;
     int accumulators = v[CT] * v[ST] * v[KV];
-    int needed = (accumulators + v[KV]) * direct_register_parts(device) + 1;
+    int needed = (accumulators + v[KV]) * register_parts(device) + 1;
     return (needed <= vector_registers(device) || accumulators == 1) &&
            (2 * v[CT] > p->cg || accumulators >= useful_accumulators(device));
 }
@@ -193,7 +193,7 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
    the same accumulator. */
 static double body_cycles(const tess_device_info *device, int scalars, int vectors,
                           double block_bytes) {
-    int parts = direct_register_parts(device);
+    int parts = register_parts(device);
     double crowded = block_bytes < 150e3 ? 0 : block_bytes > 1e6 ? 850e3 : block_bytes - 150e3;
     double cycles = 0.5 * scalars * vectors * parts + 0.15 * (scalars + vectors * parts) +
                     (0.15 + 2e-6 * crowded) * vectors * parts;
@@ -236,13 +236,12 @@ static double predict_rows(const struct conv_problem *p, const tess_device_info 
     double block_bytes = 4.0 * (double)packed_floats(p, config) / blocks(p, config);
     double body = body_cycles(device, v[NT] * v[WT], v[KV], block_bytes);
     double tile = taps * source_channels(p) * body + 20.0 * inner_loops(p, config) +
-                  5.0 * v[NT] * v[WT] * v[KV] * direct_register_parts(device) +
+                  5.0 * v[NT] * v[WT] * v[KV] * register_parts(device) +
                   new_lines(p) * v[NT] * v[WT] + 20;
     double weight_bytes = 4.0 * (double)packed_floats(p, config);
     /* Weights that do not stay in the cache are better shared by rows that follow each other. */
     double reload = (weight_bytes > 1e6) == (v[ORDER] == 1) ? 1.0 : 1.05;
-    return direct_spread(tile * tiles, (double)dest_rows(p) / v[NT] * blocks(p, config), device) *
-           reload;
+    return spread(tile * tiles, (double)dest_rows(p) / v[NT] * blocks(p, config), device) * reload;
 }
 
 static double predict(const struct conv_problem *p, const tess_device_info *device,

@@ -9,12 +9,6 @@
 enum { WT, KV, NT, CT, ST, ORDER, CB, CHUNKS, BAND, PANELS, PARAM_COUNT };
 enum { LANES = 16 }; /* of a float16 */
 
-/* Registers of one float16. */
-int direct_register_parts(const tess_device_info *device);
-
-/* Total cycles spread over compute units, in whole work-items. */
-double direct_spread(double cycles_each, double items, const tess_device_info *device);
-
 /* The rest is for backward-weights. */
 
 /* Output pixels of a band: some columns of rows of images, at the most. */

@@ -16,11 +16,6 @@ static bool is_rows(const struct conv_problem *p) {
     return p->pass != TESS_CONV_BWD_WEIGHTS;
 }
 
-int direct_register_parts(const tess_device_info *device) {
-    int width = device->native_float_vector ? (int)device->native_float_vector : 4;
-    return width >= LANES ? 1 : LANES / width;
-}
-
 /* Columns that are enough for a long loop; narrower bands of more rows read fewer rows of x twice. */
 enum { BAND_COLUMNS = 64 };
 
@@ -138,7 +133,7 @@ double direct_predict_weights(const struct conv_problem *p, const tess_device_in
     const int *v = config->value;
     struct direct_band band = direct_band_size(p, config);
     struct direct_parts parts = direct_device_parts(p, device, config);
-    int scalars = v[CT] * v[ST], vectors = v[KV] * direct_register_parts(device);
+    int scalars = v[CT] * v[ST], vectors = v[KV] * register_parts(device);
     double runs = (double)p->d.n / band.images * p->p * ceil_div(p->q, band.columns);
     double body = 0.5 * scalars * vectors + 0.15 * scalars + 0.5 * vectors;
     if (body < 4) body = 4; /* between two multiply-adds on the same sum */
@@ -156,13 +151,6 @@ double direct_predict_weights(const struct conv_problem *p, const tess_device_in
     double reduce = direct_chunks(p, config) > 1
                         ? (double)direct_chunks(p, config) * (double)conv_problem_w(p)
                         : 0;
-    return direct_spread((tile * taps * tiles * all + copy) / direct_chunks(p, config), items,
-                         device) +
+    return spread((tile * taps * tiles * all + copy) / direct_chunks(p, config), items, device) +
            reduce / units;
-}
-
-double direct_spread(double cycles_each, double items, const tess_device_info *device) {
-    double units = device->compute_units ? device->compute_units : 1;
-    double rounds = (double)(int64_t)((items + units - 1) / units);
-    return cycles_each * rounds;
 }

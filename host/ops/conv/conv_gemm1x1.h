@@ -28,12 +28,6 @@ static inline int pixels(const struct conv_problem *p) {
     return p->d.n * p->p * p->q;
 }
 
-/* Cycles of all work-items, spread over compute units in whole work-items. */
-static inline double spread(double cycles_each, double items, const tess_device_info *device) {
-    double units = device->compute_units ? device->compute_units : 1;
-    return cycles_each * (double)(int64_t)((items + units - 1) / units);
-}
-
 /* Dimensions in the order in which every main kernel takes them. */
 enum { DIMS = 10 };
 static inline void gemm1x1_append_dimensions(const struct conv_problem *p,

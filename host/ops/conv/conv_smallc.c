@@ -191,13 +191,6 @@ static double body_cycles(const tess_device_info *device, int scalars, int vecto
     return cycles < 4 ? 4 : cycles;
 }
 
-/* Total cycles spread over compute units, in whole work-items. */
-static double spread(double cycles_each, double items, const tess_device_info *device) {
-    double units = device->compute_units ? device->compute_units : 1;
-    double rounds = (double)(int64_t)((items + units - 1) / units);
-    return cycles_each * rounds;
-}
-
 /* Of copying the rows of one band, about 16 floats in two cycles. */
 static double copy_cycles(const struct conv_problem *p, int band) {
     return (double)local_bytes(p, band) / 4 / 8;

@@ -19,6 +19,12 @@ static inline int register_parts(const tess_device_info *device) {
     return width >= 16 ? 1 : 16 / width;
 }
 
+/* Cycles of all work-items, spread over compute units in whole work-items. */
+static inline double spread(double cycles_each, double items, const tess_device_info *device) {
+    double units = device->compute_units ? device->compute_units : 1;
+    return cycles_each * (double)(int64_t)((items + units - 1) / units);
+}
+
 /* Work-groups of 64 for kernels that have one work-item an element. */
 static inline struct kernel_range flat_range(size_t items) {
     return (struct kernel_range){1, {(items + 63) / 64 * 64}, {64}};
