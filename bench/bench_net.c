@@ -14,16 +14,18 @@
 static const char usage[] =
     "usage: tessera bench net --net NAME --batch N --mode train|infer [--json FILE]\n"
     "                         [--input CxHxW] [--classes N] [--width X] [--samples N]\n"
+    "                         [--without LIST]\n"
     "  --net NAME        a network of the zoo\n"
     "  --batch N         images a step\n"
     "  --mode MODE       train: forward, backward and update; infer: forward, as planned for it\n"
     "  --input, --classes, --width\n"
     "                    instead of the network's own; width is a factor on its filters\n"
+    "  --without LIST    leave out passes that merge layers, as 'tessera plan' names them\n"
     "  --json FILE       append one JSON object a line; - for standard output\n"
     "  --samples N       timed samples (15)\n";
 
 struct request {
-    const char *name;
+    const char *name, *without;
     tess_zoo_options zoo;
     int batch, samples;
     bool training, has_mode;
@@ -103,7 +105,8 @@ static bool print_result(tess_context *ctx, const struct request *request,
 static tess_status measure(tess_context *ctx, const tess_graph *graph,
                            const struct request *request) {
     struct net_work work = {.batch = request->batch, .training = request->training};
-    const tess_net_options options = {.batch = request->batch, .training = request->training};
+    const tess_net_options options = {
+        .batch = request->batch, .training = request->training, .without = request->without};
     struct timed timed = {.run = net_work_run, .user = &work};
     tess_status status = tess_net_create(ctx, graph, &options, &work.net);
     if (!status) status = tess_net_init(work.net, 1);
@@ -178,6 +181,9 @@ static int set_option(struct request *request, int option, const char *value) {
     case 'n':
         request->name = value;
         return 0;
+    case 'o':
+        request->without = value;
+        return 0;
     case 'm':
         request->training = strcmp(value, "train") == 0;
         request->has_mode = request->training || strcmp(value, "infer") == 0;
@@ -196,12 +202,17 @@ static int set_option(struct request *request, int option, const char *value) {
 }
 
 int bench_net(const char *device, int argc, char **argv) {
-    static const struct option options[] = {
-        {"net", required_argument, NULL, 'n'},     {"batch", required_argument, NULL, 'b'},
-        {"mode", required_argument, NULL, 'm'},    {"input", required_argument, NULL, 'i'},
-        {"classes", required_argument, NULL, 'c'}, {"width", required_argument, NULL, 'w'},
-        {"samples", required_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"net", required_argument, NULL, 'n'},
+                                            {"batch", required_argument, NULL, 'b'},
+                                            {"mode", required_argument, NULL, 'm'},
+                                            {"input", required_argument, NULL, 'i'},
+                                            {"classes", required_argument, NULL, 'c'},
+                                            {"width", required_argument, NULL, 'w'},
+                                            {"samples", required_argument, NULL, 's'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"without", required_argument, NULL, 'o'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     struct request request = {0};
     int status = 0, option;
     opterr = 0;

@@ -857,6 +857,8 @@ typedef struct tess_net_options {
     bool strict;          /* see tess_conv_options */
     bool limit_workspace; /* see tess_conv_options */
     size_t workspace_limit;
+    const char *
+        without; /* passes to leave out: names that tess_net_pass tells, between commas; NULL: none */
 } tess_net_options;
 
 /* graph is borrowed until tess_net_destroy. Weights are zero until tess_net_init or tess_net_load. */
@@ -911,6 +913,18 @@ typedef struct tess_net_plan_info {
     tess_conv_info info;
 } tess_net_plan_info;
 TESS_API tess_net_plan_info tess_net_plan(const tess_net *net, int index);
+
+/* Passes merge layers into fewer instructions, or make them move less memory; results change by rounding only. Name of the index-th,
+   NULL beyond the last; *what, unless what is NULL, says what it does in a few words. */
+TESS_API const char *tess_net_pass(int index, const char **what);
+
+/* What the passes did; index counts layers and passes. */
+typedef struct tess_net_fusion {
+    const char *pass;  /* NULL: no such index */
+    const char *layer; /* that was merged */
+    const char *into;  /* the layer whose instruction or memory serves it now */
+} tess_net_fusion;
+TESS_API tess_net_fusion tess_net_fused(const tess_net *net, int index);
 
 /* Saves weights as safetensors (NCHW / KCRS, as PyTorch names and orders them), and with
    optimizer the velocities too. metadata: keys and values, alternating, ended by NULL; may be NULL. The file is

@@ -207,6 +207,8 @@ static void test_plan(void **state) {
     json_decref(line);
     program_free(&result);
     assert_program(RUN("plan", "lenet6"), 1, "lenet5");
+    assert_program(RUN("plan", "lenet5", "--without", "activations"), 1, "activation, batch-norm");
+    assert_program(RUN("plan", "n2c3h8w8k4r3s3", "--infer"), 2, "problem key");
     assert_program(RUN("plan", "--problem", "n1c3h8w8k1r9s9"), 1, "r9s9");
     assert_program(RUN("plan", "--problem", "n2c3h8w8k4r3s3", "--classes", "3"), 2, "problem key");
     assert_program(RUN("plan", "n2c3h8w8k4r3s3", "--width", "0.5"), 2, "problem key");

@@ -159,10 +159,9 @@ static void inference_folds_batch_norm(void **state) {
     tess_context *ctx = *state;
     tess_graph *graph = test_net_graph("normalised");
     struct test_batch batch = test_batch_make(graph, 2, 2, 9);
-    const tess_net_options options = {.batch = 2};
-    tess_net *folded = test_net_make(ctx, graph, &options, NULL, &batch);
-    tess_net *plain =
-        test_net_make(ctx, graph, &options, &(struct net_debug){.keep_batch_norm = true}, &batch);
+    tess_net *folded = test_net_make(ctx, graph, &(tess_net_options){.batch = 2}, NULL, &batch);
+    tess_net *plain = test_net_make(
+        ctx, graph, &(tess_net_options){.batch = 2, .without = "batch-norm"}, NULL, &batch);
     assert_int_equal(count_runs(folded, run_batch_norm), 2);
     assert_int_equal(count_runs(folded, run_add), 0);
     assert_int_equal(count_runs(plain, run_batch_norm), 5);

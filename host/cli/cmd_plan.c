@@ -24,6 +24,15 @@ static bool parse_passes(const char *text, bool wanted[PASS_COUNT]) {
     }
 }
 
+struct request {
+    const char *model, *problem; /* one of them is NULL */
+    const char *without;         /* passes of the network to leave out, or NULL */
+    int batch;                   /* 0: the default */
+    tess_zoo_options options;
+    bool wanted[PASS_COUNT];
+    bool infer, json;
+};
+
 static int print_plan(const char *layer, const tess_conv_desc *desc, tess_conv_pass pass,
                       const tess_conv_info *info, bool json) {
     char key[TESS_CONV_KEY_SIZE], workspace[CLI_COUNT_SIZE];
@@ -56,9 +65,25 @@ static int plan_problem(tess_context *ctx, const tess_conv_desc *desc,
     return status;
 }
 
-static int plan_network(tess_context *ctx, const tess_graph *graph, int batch,
-                        const bool wanted[PASS_COUNT], bool json) {
-    tess_net_options options = {.batch = batch, .training = true};
+/* What the network's own passes did: which layer needs no instruction or memory of its own. */
+static int print_fused(const tess_net *net, bool json) {
+    int status = EXIT_DONE;
+    for (int i = 0; !status; i++) {
+        tess_net_fusion fused = tess_net_fused(net, i);
+        if (!fused.pass) break;
+        if (json)
+            status = cli_print_json(json_pack("{s:s, s:s, s:s}", "layer", fused.layer, "into",
+                                              fused.into, "fused", fused.pass));
+        else
+            printf("%s  into %s (%s)\n", fused.layer, fused.into, fused.pass);
+    }
+    return status;
+}
+
+static int plan_network(tess_context *ctx, const tess_graph *graph, const struct request *request) {
+    tess_net_options options = {.batch = request->batch ? request->batch : 64,
+                                .training = !request->infer,
+                                .without = request->without};
     tess_net *net = NULL;
     if (tess_net_create(ctx, graph, &options, &net))
         return cli_fail("%s", tess_context_last_error(ctx));
@@ -66,20 +91,13 @@ static int plan_network(tess_context *ctx, const tess_graph *graph, int batch,
     for (int i = 0; !status; i++) {
         tess_net_plan_info plan = tess_net_plan(net, i);
         if (!plan.layer) break;
-        if (wanted[plan.pass])
-            status = print_plan(plan.layer, &plan.desc, plan.pass, &plan.info, json);
+        if (request->wanted[plan.pass])
+            status = print_plan(plan.layer, &plan.desc, plan.pass, &plan.info, request->json);
     }
+    if (!status) status = print_fused(net, request->json);
     tess_net_destroy(net);
     return status;
 }
-
-struct request {
-    const char *model, *problem; /* one of them is NULL */
-    int batch;                   /* 0: the default */
-    tess_zoo_options options;
-    bool wanted[PASS_COUNT];
-    bool json;
-};
 
 static int plan(const struct cli *cli, const struct request *request) {
     tess_error error = {0};
@@ -99,8 +117,7 @@ static int plan(const struct cli *cli, const struct request *request) {
     else if (request->problem)
         status = plan_problem(ctx, &desc, request->wanted, request->json);
     else
-        status = plan_network(ctx, graph, request->batch ? request->batch : 64, request->wanted,
-                              request->json);
+        status = plan_network(ctx, graph, request);
     tess_context_destroy(ctx);
     tess_graph_destroy(graph);
     return status;
@@ -118,14 +135,20 @@ int cmd_plan(const struct cli *cli, int argc, char **argv) {
         {"classes", ARG_INT, &request.options.classes, "N", CLASSES_HELP, 1, 1 << 20, false},
         {"width", ARG_REAL, &width, "X", WIDTH_HELP, 0.001, 64, false},
         {"pass", ARG_TEXT, &passes, "LIST", "any of fwd,bwd_data,bwd_weights (all)", 0, 0, false},
+        {"infer", ARG_FLAG, &request.infer, NULL, "as planned for inference, not training", 0, 0,
+         false},
+        {"without", ARG_TEXT, &request.without, "LIST", WITHOUT_HELP, 0, 0, false},
         {"json", ARG_FLAG, &request.json, NULL, "JSON Lines, one plan a line", 0, 0, false},
         {0},
     };
     struct arg_table table = {
         .command = "plan",
-        .usage = "MODEL|--problem KEY [--batch N] [--classes N] [--width X] [--pass LIST] [--json]",
+        .usage =
+            "MODEL|--problem KEY [--batch N] [--classes N] [--width X] [--pass LIST] [--infer]\n"
+            "       [--without LIST] [--json]",
         .about = "Which algorithm and configuration each convolution and pass gets on this device, "
-                 "with its workspace,\nwho chose it, and why.",
+                 "with its workspace,\nwho chose it, and why; then which layers of the network "
+                 "were merged.",
         .list = list,
         .max_words = 1,
     };
@@ -148,5 +171,7 @@ int cmd_plan(const struct cli *cli, int argc, char **argv) {
     }
     if (request.problem && (request.options.classes || width > 0))
         return cli_usage("--classes, --width: a problem key has its own sizes; change them there");
+    if (request.problem && (request.infer || request.without))
+        return cli_usage("--infer, --without: a problem key is no network; give a MODEL");
     return plan(cli, &request);
 }

@@ -29,6 +29,7 @@ tess_status model_for_data(const char *model, const tess_zoo_options *wish,
 /* What --classes and --width of every command say. */
 #define CLASSES_HELP "classes instead of the network's own number"
 #define WIDTH_HELP   "factor on the filters and hidden units of every layer (1)"
+#define WITHOUT_HELP "leave out passes that merge layers, as plan names them"
 
 /* "3x32x32" */
 bool parse_shape(const char *text, struct image_shape *out);

@@ -104,6 +104,7 @@ static int settle_resume(const struct train_request *request, const struct arg *
 int train_settle(const struct train_request *request, const struct arg *list,
                  struct train_session *session) {
     struct train_request r = *request;
+    session->without = r.without;
     if (r.lr_step && !parse_lr_step(r.lr_step, &r.settings.schedule))
         return cli_usage("--lr-step: '%s' is not N:FACTOR; write e.g. 3:0.5 (every 3 epochs, "
                          "times 0.5)",
@@ -183,8 +184,10 @@ static tess_status open_network(const struct cli *cli, bool resume, struct train
     tess_status status = model_for_data(s->settings.model, &wish, s->train, error, &s->graph);
     if (!status) status = cli_context(cli, error, &s->ctx);
     if (status) return status;
-    tess_net_options options = {
-        .batch = s->settings.batch, .training = true, .seed = s->settings.seed};
+    tess_net_options options = {.batch = s->settings.batch,
+                                .training = true,
+                                .seed = s->settings.seed,
+                                .without = s->without};
     char path[4200];
     snprintf(path, sizeof path, "%s/last.safetensors", s->folder);
     status = tess_net_create(s->ctx, s->graph, &options, &s->net);

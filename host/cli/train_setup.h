@@ -12,6 +12,7 @@ struct train_request {
     const char *lr_step;            /* N:FACTOR as given, or NULL */
     const char *input;              /* CxHxW as given, or NULL */
     const char *out, *resume;       /* folders, or NULL */
+    const char *without;            /* passes to leave out, or NULL */
     bool show;
 };
 
@@ -20,6 +21,7 @@ struct train_session {
     struct safetensors
         *stored; /* the checkpoint to continue from, or NULL; owns strings of settings */
     char folder[4096];
+    const char *without; /* passes of the network to leave out, or NULL */
     struct train_settings settings;
     struct image_shape input; /* that the user asked for; 0: none */
     struct train_state state;

@@ -268,12 +268,12 @@ static tess_status backward_batch_norm(struct lowering *lo, int index) {
     bool in_place = trains && low->residual < 0;
     struct sink dx = {.source = -1, .slot = low->grad};
     tess_tensor_desc desc = layer_desc(net, index);
-    tess_status status = TESS_OK;
-    if (!in_place)
+    tess_status status = low->act_apart ? through_activation(lo, index) : TESS_OK;
+    if (!status && !in_place)
         status = trains ? sink_begin(lo, input, &dx) : slot_add(net, &desc, index, &dx.slot);
     if (status) return status;
     bool reads_y = tess_batch_norm_backward_reads_y(net->ops[index].norm);
-    bool split = low->residual >= 0 && low->act.kind != TESS_ACT_NONE;
+    bool split = low->residual >= 0 && fused_act(low).kind != TESS_ACT_NONE;
     status = emit(net, &(struct instruction){
                            .run = run_batch_norm_backward,
                            .layer = index,

@@ -1,7 +1,7 @@
 /* From the graph to a list of instructions: the forward part. */
 #include <stdlib.h>
 
-#include "net/net.h"
+#include "net/passes/passes.h"
 
 tess_tensor_desc layer_desc(const tess_net *net, int layer) {
     const struct layer *l = &net->graph->layers[layer];
@@ -61,6 +61,10 @@ tess_status emit(tess_net *net, const struct instruction *instruction) {
     return TESS_OK;
 }
 
+tess_act fused_act(const struct lowered *low) {
+    return low->act_apart ? (tess_act){.kind = TESS_ACT_NONE} : low->act;
+}
+
 /* ---------------------------------------------------------------- one function a kind */
 
 static int value_of(const struct lowering *lo, const struct layer *layer, int input) {
@@ -86,7 +90,7 @@ static tess_status forward_conv(struct lowering *lo, int index) {
     tess_conv_options options = {.pass = TESS_CONV_FWD,
                                  .bias = layer->bias || low->norm >= 0,
                                  .residual = low->residual >= 0,
-                                 .act = low->act,
+                                 .act = fused_act(low),
                                  .algo = net->conv_algo,
                                  .strict = net->options.strict,
                                  .limit_workspace = net->options.limit_workspace,
@@ -133,7 +137,7 @@ static tess_status forward_batch_norm(struct lowering *lo, int index) {
                                  .eps = layer->as.norm.eps,
                                  .momentum = layer->as.norm.momentum,
                                  .residual = low->residual >= 0,
-                                 .act = low->act};
+                                 .act = fused_act(low)};
     if (net->options.training && desc.n == 1 && desc.h == 1 && desc.w == 1)
         return context_fail(net->ctx, TESS_INVALID_SHAPE,
                             "batch norm: one value a channel has no variance; train with a larger "
@@ -201,22 +205,16 @@ static tess_status forward_pool(struct lowering *lo, int index) {
         status = slot_add(net, &positions, index, &low->positions);
         if (status) return status;
     }
-    status = emit(net, &(struct instruction){
-                           .run = run_pool_forward,
-                           .layer = index,
-                           .phases = PHASE_BOTH,
-                           .as.pool = net->ops[index].pool,
-                           .slots = {[OP_X] = value_of(lo, layer, 0),
-                                     [OP_AUX] = low->positions,
-                                     [OP_W] = weighted ? param_slot(lo, index, 0) : SLOT_NONE,
-                                     [OP_BIAS] = weighted ? param_slot(lo, index, 1) : SLOT_NONE,
-                                     [OP_Y] = low->value}});
-    if (status || low->act.kind == TESS_ACT_NONE) return status;
-    return emit(net, &(struct instruction){.run = run_activation,
-                                           .layer = index,
-                                           .phases = PHASE_BOTH,
-                                           .as.act = low->act,
-                                           .slots = {[OP_X] = low->value, [OP_Y] = low->value}});
+    return emit(net, &(struct instruction){
+                         .run = run_pool_forward,
+                         .layer = index,
+                         .phases = PHASE_BOTH,
+                         .as.pool = net->ops[index].pool,
+                         .slots = {[OP_X] = value_of(lo, layer, 0),
+                                   [OP_AUX] = low->positions,
+                                   [OP_W] = weighted ? param_slot(lo, index, 0) : SLOT_NONE,
+                                   [OP_BIAS] = weighted ? param_slot(lo, index, 1) : SLOT_NONE,
+                                   [OP_Y] = low->value}});
 }
 
 static tess_status forward_fc(struct lowering *lo, int index) {
@@ -228,7 +226,7 @@ static tess_status forward_fc(struct lowering *lo, int index) {
                          .c = layer->as.fc.inputs,
                          .k = layer->as.fc.outputs,
                          .bias = layer->bias,
-                         .act = low->act};
+                         .act = fused_act(low)};
     tess_status status = tess_fc_create(net->ctx, &desc, &net->ops[index].fc);
     if (status) return status;
     return emit(net, &(struct instruction){
@@ -248,7 +246,7 @@ static tess_status forward_add(struct lowering *lo, int index) {
     return emit(lo->net, &(struct instruction){.run = run_add,
                                                .layer = index,
                                                .phases = PHASE_BOTH,
-                                               .as.act = lo->layers[index].act,
+                                               .as.act = fused_act(&lo->layers[index]),
                                                .slots = {[OP_X] = value_of(lo, layer, 0),
                                                          [OP_AUX] = value_of(lo, layer, 1),
                                                          [OP_Y] = lo->layers[index].value}});
@@ -302,6 +300,18 @@ static tess_status forward_softmax(struct lowering *lo, int index) {
                              .slots = {[OP_X] = value_of(lo, layer, 0), [OP_Y] = low->value}});
 }
 
+/* In place. */
+static tess_status activation_apart(struct lowering *lo, int index) {
+    const struct lowered *low = &lo->layers[index];
+    if (!low->act_apart || low->act.kind == TESS_ACT_NONE) return TESS_OK;
+    return emit(lo->net,
+                &(struct instruction){.run = run_activation,
+                                      .layer = index,
+                                      .phases = PHASE_BOTH,
+                                      .as.act = low->act,
+                                      .slots = {[OP_X] = low->value, [OP_Y] = low->value}});
+}
+
 /* value: whether the output is a slot that the memory plan places. */
 static const struct forward_row {
     tess_status (*lower)(struct lowering *lo, int index);
@@ -336,6 +346,8 @@ static tess_status lower_forward(struct lowering *lo, int index) {
     }
     int first = lo->net->instruction_count;
     tess_status status = row->lower(lo, index);
+    if (!status && lo->net->graph->layers[index].kind != LAYER_ACTIVATION)
+        status = activation_apart(lo, index);
     for (int i = first; i < lo->net->instruction_count && !low->inferred; i++)
         lo->net->instructions[i].phases = PHASE_TRAIN;
     return status;
@@ -360,12 +372,13 @@ tess_status net_lower(tess_net *net) {
         return context_fail(net->ctx, TESS_OUT_OF_HOST_MEMORY,
                             "network: no host memory; free some and try again");
     tess_status status = lower_params(net);
-    fold_layers(&lo);
+    passes_merge(&lo);
     for (int i = 0; i < count && !status; i++) {
         status = lower_forward(&lo, i);
         if (status) error_prefix(&net->ctx->error, status, "layer %s", net->graph->layers[i].name);
     }
     if (!status && net->options.training) status = lower_backward(&lo);
+    if (!status) status = passes_rewrite(net);
     free(lo.layers);
     return status;
 }

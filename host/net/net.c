@@ -1,4 +1,4 @@
-#include "net/net.h"
+#include "net/passes/passes.h"
 
 #include <stdlib.h>
 
@@ -65,10 +65,10 @@ tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_ne
     net->graph = graph;
     if (options) net->options = *options;
     if (net->options.batch == 0) net->options.batch = 1;
-    net->keep_batch_norm = debug && debug->keep_batch_norm;
     net->conv_algo = debug ? debug->conv_algo : NULL;
     net->classes = graph->layers[graph->count - 1].c;
-    status = operators_create(net);
+    status = passes_begin(net);
+    if (!status) status = operators_create(net);
     if (!status) status = ports_create(net);
     if (!status) status = net_params_create(net);
     uint64_t before = ctx->counters.device_bytes;
@@ -93,6 +93,7 @@ void tess_net_destroy(tess_net *net) {
     net_memory_destroy(net);
     net_params_destroy(net);
     free(net->instructions);
+    free(net->merged);
     for (int i = 0; net->ops && i < net->graph->count; i++) {
         for (int pass = 0; pass < 3; pass++)
             tess_conv_plan_destroy(net->ops[i].conv[pass]);

@@ -2,7 +2,7 @@
    numbered slots (virtual buffers). Who touches a slot from when to when follows from the list; the memory
    plan turns slots into views of a few arenas; a step runs down the list.
 
-       graph --fold.c, fold_batch_norm.c, lower.c, backward.c--> instructions, slots --memory_plan.c--> arenas, tensors --run--> queue
+       graph --passes/, lower.c, backward.c--> instructions, slots --passes/--> --memory_plan.c--> arenas, tensors --run--> queue
 
    Instructions of a training network: forward | softmax | cross-entropy | backward, in this order. Inference runs those of
    PHASE_INFER, a training step those of PHASE_TRAIN; the forward part belongs to both. */
@@ -90,8 +90,9 @@ struct tess_net {
     tess_context *ctx;       /* borrowed */
     const tess_graph *graph; /* borrowed */
     tess_net_options options;
-    bool keep_batch_norm; /* as in struct net_debug, as the next */
-    const char *conv_algo;
+    const char *conv_algo; /* as in struct net_debug */
+    unsigned passes_off;   /* bit 1u << enum pass_id */
+    int *merged;           /* [layer][pass]: 1 + the layer that pass merged it into, or 0 */
     int classes;
 
     tess_eltwise *eltwise;
@@ -129,7 +130,6 @@ struct tess_net {
 /* For tests. Zero means the default. */
 struct net_debug {
     bool no_sharing;       /* every slot has memory of its own */
-    bool keep_batch_norm;  /* inference does not fold batch normalisation into convolutions */
     const char *conv_algo; /* of every convolution, for few programs; NULL: the planner's choice */
     size_t arena_limit;    /* most bytes of one allocation; 0: the device's */
 };
@@ -144,7 +144,7 @@ tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_ne
 tess_status net_params_create(tess_net *net);
 void net_params_destroy(tess_net *net);
 
-/* ---- fold.c: which layers merge; lower.c: forward; backward.c: the rest */
+/* ---- passes/: which layers merge; lower.c: forward; backward.c: the rest */
 
 /* What lowering knows about the layers so far. */
 struct lowering {
@@ -159,21 +159,18 @@ struct lowering {
         int positions;                /* max pooling in training */
         bool folded;                  /* its work is done by source's instruction */
         bool inferred;                /* the graph's end depends on it: inference needs it */
-        bool trains;  /* a parameter stands before its output: the output's gradient is of use */
-        tess_act act; /* what its instruction applies */
+        bool trains;    /* a parameter stands before its output: the output's gradient is of use */
+        tess_act act;   /* what its output goes through */
+        bool act_apart; /* in an instruction of its own, in place */
     } * layers;
     int logits; /* the softmax's input */
 };
 
-/* Fills in what lowering knows before it starts: source, residual, norm, folded, inferred, trains, act. */
-void fold_layers(struct lowering *lo);
-/* Marks layer index as done by into. */
-void fold(struct lowering *lo, int index, int into);
+/* What a layer's own instruction applies; any other activation has one of its own. */
+tess_act fused_act(const struct lowered *low);
 
-/* ---- fold_batch_norm.c */
+/* ---- passes/fold_batch_norm.c */
 
-/* Inference: batch normalisation index goes into the weights and bias of the convolution before it, if nobody else reads that. */
-void fold_batch_norm(struct lowering *lo, int index);
 /* The instruction that makes convolution conv's weights and bias, when they changed, and the slots in which they then are. */
 tess_status lower_folded_norm(struct lowering *lo, int conv, int *weight, int *bias);
 void folded_norm_destroy(struct folded_norm *folded);

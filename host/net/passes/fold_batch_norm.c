@@ -1,10 +1,11 @@
-/* Inference: batch normalisation in the weights of the convolution before it.
+/* Batch normalisation, in inference, in the weights of the convolution before it, if nobody else reads that.
      (conv(x, w) + b - mean) invstd scale + bias = conv(x, w') + b',   w'[r,s,c,k] = w[r,s,c,k] invstd[k] scale[k],
                                                                      b'[k] = (b[k] - mean[k]) invstd[k] scale[k] + bias[k]
-   Both are the normalisation itself, of R S C rows with mean and bias 0, and of one row. */
+   Both are the normalisation itself, of R S C rows with mean and bias 0, and of one row. Saves reading and writing the
+   convolution's output once. */
 #include <stdlib.h>
 
-#include "net/net.h"
+#include "net/passes/passes.h"
 
 struct folded_norm {
     tess_batch_norm *weight_op, *bias_op;
@@ -19,13 +20,15 @@ struct folded_norm {
 
 void fold_batch_norm(struct lowering *lo, int index) {
     const tess_graph *graph = lo->net->graph;
+    if (graph->layers[index].kind != LAYER_BATCH_NORM || lo->net->options.training) return;
     int conv = graph->layers[index].inputs[0];
     const struct layer *layer = &graph->layers[conv];
     if (layer->kind != LAYER_CONV || layer->consumers != 1 || layer->act.kind != TESS_ACT_NONE)
         return;
     lo->layers[conv].norm = index;
     lo->layers[conv].act = lo->layers[index].act;
-    fold(lo, index, conv);
+    lo->layers[conv].act_apart = lo->layers[index].act_apart;
+    fold(lo, PASS_BATCH_NORM, index, conv);
 }
 
 void folded_norm_destroy(struct folded_norm *folded) {
