@@ -14,6 +14,7 @@ struct results {
     size_t output_bytes, gradient_bytes, value_bytes;
     float loss;
     int instructions, merged; /* by the pass that is looked at */
+    size_t memory;            /* of activations side by side */
 };
 
 static int merged_by(const tess_net *net, const char *pass) {
@@ -37,6 +38,7 @@ static struct results run(tess_context *ctx, const tess_graph *graph, bool train
         test_net_make(ctx, graph, &options, &(struct net_debug){.conv_algo = "generic"}, &batch);
     r.instructions = net->instruction_count;
     r.merged = merged_by(net, pass);
+    r.memory = tess_net_memory_info(net).activations_unshared;
     if (training) {
         assert_ok(ctx, tess_net_gradients(net, ROWS, 4));
         assert_ok(ctx, tess_net_result(net, &r.loss, NULL));
@@ -75,8 +77,9 @@ static void compare(const float *got, const float *want, size_t bytes, bool exac
 struct pass_case {
     const char *pass, *net;
     bool training, exact;
-    int merged; /* layers that the pass is to report */
-    int fewer;  /* instructions that it is to save */
+    int merged;   /* layers that the pass is to report */
+    int fewer;    /* instructions that it is to save */
+    bool smaller; /* it saves memory */
 };
 
 static void check_pass(tess_context *ctx, const tess_graph *graph, const struct pass_case *c) {
@@ -90,6 +93,9 @@ static void check_pass(tess_context *ctx, const tess_graph *graph, const struct 
     if (without.instructions - with.instructions != c->fewer)
         fail_msg("%s: %d instructions with the pass and %d without; expected a difference of %d",
                  label, with.instructions, without.instructions, c->fewer);
+    if (c->smaller && with.memory >= without.memory)
+        fail_msg("%s: %zu bytes of activations with the pass and %zu without", label, with.memory,
+                 without.memory);
     compare(with.output, without.output, with.output_bytes, c->exact, label);
     if (c->training) {
         compare(&with.loss, &without.loss, sizeof with.loss, c->exact, label);
@@ -108,6 +114,19 @@ static const struct pass_case cases[] = {
     {.pass = "addition", .net = "residual", .merged = 2, .fewer = 2},
     {.pass = "addition", .net = "normalised", .training = true, .merged = 2, .fewer = 5},
     {.pass = "dropout", .net = "everything", .merged = 2, .fewer = 2},
+    {.pass = "in-place", .net = "residual", .exact = true, .merged = 1, .smaller = true},
+    {.pass = "in-place",
+     .net = "everything",
+     .training = true,
+     .exact = true,
+     .merged = 3,
+     .smaller = true},
+    {.pass = "in-place",
+     .net = "normalised",
+     .training = true,
+     .exact = true,
+     .merged = 1,
+     .smaller = true},
 };
 
 static void passes_change_rounding_only(void **state) {
