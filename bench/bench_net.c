@@ -8,13 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/net_layers.h"
 #include "bench/timing.h"
 #include "core/context.h"
 
 static const char usage[] =
     "usage: tessera bench net --net NAME --batch N --mode train|infer [--json FILE]\n"
     "                         [--input CxHxW] [--classes N] [--width X] [--samples N]\n"
-    "                         [--without LIST]\n"
+    "                         [--without LIST] [--layers] [--paced]\n"
     "  --net NAME        a network of the zoo\n"
     "  --batch N         images a step\n"
     "  --mode MODE       train: forward, backward and update; infer: forward, as planned for it\n"
@@ -22,13 +23,17 @@ static const char usage[] =
     "                    instead of the network's own; width is a factor on its filters\n"
     "  --without LIST    leave out passes that merge layers, as 'tessera plan' names them\n"
     "  --json FILE       append one JSON object a line; - for standard output\n"
-    "  --samples N       timed samples (15)\n";
+    "  --samples N       timed samples (15)\n"
+    "  --layers          also the time of every operation and of every layer, by the device's "
+    "clock\n"
+    "  --paced           takes a sample for each line of standard input, after a line that says\n"
+    "                    \"ready\", and prints it as a JSON object: for scripts that alternate\n";
 
 struct request {
     const char *name, *without;
     tess_zoo_options zoo;
     int batch, samples;
-    bool training, has_mode;
+    bool training, has_mode, layers, paced;
     FILE *json;
 };
 
@@ -102,22 +107,58 @@ static bool print_result(tess_context *ctx, const struct request *request,
     return written;
 }
 
+/* Three steps to warm up, then one for each line of standard input. */
+static tess_status measure_paced(tess_context *ctx, struct net_work *work) {
+    tess_status status = TESS_OK;
+    for (int i = 0; i < 3 && !status; i++)
+        status = net_work_run(work);
+    if (!status) status = tess_context_finish(ctx);
+    if (!status) puts("{\"ready\":true}");
+    int c;
+    while (!status && fflush(stdout) == 0 && (c = getchar()) != EOF) {
+        if (c != '\n') continue;
+        double start = timing_now();
+        status = net_work_run(work);
+        if (!status) status = tess_context_finish(ctx);
+        if (!status)
+            printf("{\"ms\":%.4f,\"device_bytes_peak\":%llu}\n", 1e3 * (timing_now() - start),
+                   (unsigned long long)tess_context_counters(ctx).device_bytes_peak);
+    }
+    return status;
+}
+
+static tess_status measure_samples(tess_context *ctx, const struct request *request,
+                                   struct net_work *work) {
+    struct timed timed = {.run = net_work_run, .user = work};
+    tess_status status =
+        timing_interleaved(ctx, &timed, 1, &(struct timing_options){.samples = request->samples});
+    tess_net_memory memory = tess_net_memory_info(work->net);
+    if (!status && !print_result(ctx, request, &timed, &memory))
+        status = context_fail(ctx, TESS_IO,
+                              "bench net: the JSON file cannot be written; is the disk full?");
+    if (status || !request->layers) return status;
+    return net_layers_print(
+        &(struct net_layers_request){.net = work->net,
+                                     .step = net_work_run,
+                                     .user = work,
+                                     .samples = request->samples ? request->samples : 15,
+                                     .text = request->json == stdout ? NULL : stdout,
+                                     .json = request->json,
+                                     .name = request->name,
+                                     .mode = request->training ? "train" : "infer",
+                                     .batch = request->batch});
+}
+
 static tess_status measure(tess_context *ctx, const tess_graph *graph,
                            const struct request *request) {
     struct net_work work = {.batch = request->batch, .training = request->training};
     const tess_net_options options = {
         .batch = request->batch, .training = request->training, .without = request->without};
-    struct timed timed = {.run = net_work_run, .user = &work};
     tess_status status = tess_net_create(ctx, graph, &options, &work.net);
     if (!status) status = tess_net_init(work.net, 1);
     if (!status) status = fill(ctx, &work);
     if (!status)
-        status = timing_interleaved(ctx, &timed, 1,
-                                    &(struct timing_options){.samples = request->samples});
-    tess_net_memory memory = tess_net_memory_info(work.net);
-    if (!status && !print_result(ctx, request, &timed, &memory))
-        status = context_fail(ctx, TESS_IO,
-                              "bench net: the JSON file cannot be written; is the disk full?");
+        status = request->paced ? measure_paced(ctx, &work) : measure_samples(ctx, request, &work);
     tess_net_destroy(work.net);
     return status;
 }
@@ -126,9 +167,10 @@ static int bench(const char *device, const struct request *request) {
     tess_error error = {0};
     tess_context *ctx = NULL;
     tess_graph *graph = NULL;
+    const tess_context_options context = {.device = device, .profiling = request->layers};
     if (tess_zoo_build(request->name, &request->zoo, &error, &graph)) return fail(1, error.text);
     int status = 1;
-    if (tess_context_create(&(tess_context_options){.device = device}, &error, &ctx)) {
+    if (tess_context_create(&context, &error, &ctx)) {
         fail(1, error.text);
     } else if (tess_context_use_tuning(ctx, NULL) || measure(ctx, graph, request)) {
         fail(1, tess_context_last_error(ctx));
@@ -190,6 +232,12 @@ static int set_option(struct request *request, int option, const char *value) {
         return request->has_mode ? 0 : fail(2, "bench net: --mode is 'train' or 'infer'");
     case 'j':
         return open_json(request, value);
+    case 'l':
+        request->layers = true;
+        return 0;
+    case 'P':
+        request->paced = true;
+        return 0;
     case 'h':
         return fputs(usage, stdout) < 0 ? 1 : -1;
     case '?':
@@ -211,6 +259,8 @@ int bench_net(const char *device, int argc, char **argv) {
                                             {"samples", required_argument, NULL, 's'},
                                             {"json", required_argument, NULL, 'j'},
                                             {"without", required_argument, NULL, 'o'},
+                                            {"layers", no_argument, NULL, 'l'},
+                                            {"paced", no_argument, NULL, 'P'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct request request = {0};

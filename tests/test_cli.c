@@ -161,7 +161,7 @@ static void test_bench_net(void **state) {
     for (int i = 0; i < 2; i++) {
         struct program_result result =
             RUN("bench", "net", "--net", "lenet5-relu", "--batch", "2", "--mode", modes[i],
-                "--samples", "2", "--width", "0.5", "--json", "-");
+                "--samples", "2", "--width", "0.5", "--layers", "--json", "-");
         assert_int_equal(result.status, 0);
         json_t *line = find_line(result.out, "mode", modes[i]);
         assert_non_null(line);
@@ -171,6 +171,21 @@ static void test_bench_net(void **state) {
         assert_true(json_real_value(json_object_get(line, "ms_mad")) >= 0);
         assert_true(json_real_value(json_object_get(line, "images_per_s")) > 0);
         assert_true(number(line, "device_bytes_peak") > 0);
+        json_decref(line);
+        line = find_line(result.out, "op", "conv forward");
+        assert_non_null(line);
+        assert_int_equal(number(line, "instructions"), 2);
+        double share = json_real_value(json_object_get(line, "share"));
+        assert_true(share > 0 && share < 1);
+        assert_true(number(line, "bytes") > 0);
+        json_decref(line);
+        line = find_line(result.out, "layer", "conv1");
+        assert_non_null(line);
+        assert_string_equal(json_string_value(json_object_get(line, "kind")), "conv");
+        assert_true(json_real_value(json_object_get(line, "ms")) > 0);
+        json_decref(line);
+        line = find_line(result.out, "op", "update");
+        assert_true((line != NULL) == (i == 0));
         json_decref(line);
         program_free(&result);
     }

@@ -158,3 +158,35 @@ tess_status run_loss(const tess_net *net, const struct instruction *in) {
                                                      .dlogits = in->t[OP_DX],
                                                      .workspace = in->workspace});
 }
+
+const char *instruction_name(const struct instruction *in) {
+    static const struct {
+        tess_status (*run)(const tess_net *net, const struct instruction *in);
+        const char *name;
+    } names[] = {
+        {run_conv_forward, "conv forward"},
+        {run_conv_backward_data, "conv backward-data"},
+        {run_conv_backward_weights, "conv backward-weights"},
+        {run_pool_forward, "pool forward"},
+        {run_pool_backward, "pool backward"},
+        {run_fc_forward, "fc forward"},
+        {run_fc_backward_data, "fc backward-data"},
+        {run_fc_backward_weights, "fc backward-weights"},
+        {run_batch_norm, "batch norm forward"},
+        {run_batch_norm_backward, "batch norm backward"},
+        {run_lrn, "lrn forward"},
+        {run_lrn_backward, "lrn backward"},
+        {run_activation, "activation"},
+        {run_activation_backward, "activation backward"},
+        {run_add, "add"},
+        {run_bias_backward, "bias backward"},
+        {run_concat, "concat"},
+        {run_slice, "concat backward"},
+        {run_dropout, "dropout"},
+        {run_softmax, "softmax"},
+        {run_loss, "loss"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (names[i].run == in->run) return names[i].name;
+    return NULL;
+}

@@ -124,6 +124,7 @@ static tess_status run(tess_net *net, unsigned phase) {
         const struct instruction *in = &net->instructions[i];
         if (!(in->phases & phase)) continue;
         tess_status status = in->run(net, in);
+        if (!status && net->watch) status = net->watch->after(net->watch->user, in);
         if (status)
             return error_prefix(&net->ctx->error, status, "layer %s",
                                 net->graph->layers[in->layer].name);

@@ -121,10 +121,17 @@ struct tess_net {
     tess_tensor *workspace;
     tess_net_memory memory;
 
-    float loss_scale; /* of the step that is being enqueued */
+    const struct net_watch *watch; /* borrowed; NULL: nobody watches */
+    float loss_scale;              /* of the step that is being enqueued */
     uint64_t step;
     bool training_now; /* dropout is on */
     bool has_result;
+};
+
+/* For benchmarks: after is called when an instruction of a run has been enqueued. */
+struct net_watch {
+    tess_status (*after)(void *user, const struct instruction *in);
+    void *user;
 };
 
 /* For tests. Zero means the default. */
@@ -210,6 +217,9 @@ tess_status run_slice(const tess_net *net, const struct instruction *in);
 tess_status run_dropout(const tess_net *net, const struct instruction *in);
 tess_status run_softmax(const tess_net *net, const struct instruction *in);
 tess_status run_loss(const tess_net *net, const struct instruction *in);
+
+/* What an instruction does, for tables of times: "conv forward". NULL: one that is not from instructions.c. */
+const char *instruction_name(const struct instruction *in);
 
 /* ---- net_memory.c */
 
