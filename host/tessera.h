@@ -145,6 +145,8 @@ typedef struct tess_context_options {
     const char *kernel_dir; /* read kernels from here instead of the embedded ones;
                                  NULL: the environment's TESSERA_KERNEL_DIR, else the embedded ones */
     bool profiling;         /* make the queue with CL_QUEUE_PROFILING_ENABLE */
+    const char *kernels; /* a bundle of tess_kernels_build: all programs come from it, none from the
+                                 compiler, which the device need not have; NULL: none */
 } tess_context_options;
 
 /* Creates an OpenCL context and an in-order queue on one device. options may be NULL. */
@@ -175,7 +177,8 @@ TESS_API tess_status tess_context_finish(tess_context *ctx);
    that knows nothing, the portfolios that the library ships. path NULL: $TESSERA_DB, else
    $XDG_DATA_HOME/tessera/tuning.db (~/.local/share). A file that is not there yet is no error, a damaged one is set aside, with a
    line in the log; one that cannot be read is TESS_IO, of another program or a newer version TESS_BAD_FORMAT. Without this call
-   plans are made by prediction alone. */
+   plans are made by prediction alone. A context with a bundle of kernels plans as the bundle says, whatever was measured: the call
+   does nothing then. */
 TESS_API tess_status tess_context_use_tuning(tess_context *ctx, const char *path);
 
 /* What the context has done since it was made. */
@@ -326,9 +329,6 @@ typedef struct tess_conv_options {
     const char *algo;       /* NULL: the planner's choice; else only this algorithm */
     const char *config;     /* with algo: a configuration as tess_conv_plan_info prints it, the part
                                after "__"; NULL: the planner's choice */
-    bool
-        repack; /* the plan keeps no packed weights: each call packs them into the workspace, which is larger by
-                    them. For weights that change from call to call, as in training */
 } tess_conv_options;
 
 typedef struct tess_conv_info {
@@ -676,7 +676,6 @@ typedef struct tess_fc_desc {
     bool bias;
     tess_act act;
     bool forward_only; /* the backward passes are not prepared */
-    bool repack;       /* as in tess_conv_options */
     const char *
         backend; /* "clblast" or "conv", for all passes; NULL: the planner's choice. Borrowed during creation */
 } tess_fc_desc;
@@ -929,6 +928,17 @@ typedef struct tess_net_fusion {
     const char *into;  /* the layer whose instruction or memory serves it now */
 } tess_net_fusion;
 TESS_API tess_net_fusion tess_net_fused(const tess_net *net, int index);
+
+/* Compiles all that a network with these options needs, for training also what it needs to run afterwards, and writes the binaries
+   to path, with the plans that they belong to. A context on the same kind of device with the same driver that has
+   tess_context_options.kernels = path makes and runs this network (same graph, batch, options) without calling a compiler; fully
+   connected layers are done by the convolution engine, because CLBlast compiles on its own. Creating the context with a bundle for
+   another device or driver is TESS_UNSUPPORTED, with a damaged file TESS_BAD_FORMAT; making something that needs a
+   program which is not in it is TESS_NOT_FOUND, with its name. The same inputs give the same bits as without a bundle and with the
+   same plans. The bundle also holds what ctx built before. ctx must not have a bundle itself. path is replaced atomically.
+   Blocking. */
+TESS_API tess_status tess_kernels_build(tess_context *ctx, const tess_graph *graph,
+                                        const tess_net_options *options, const char *path);
 
 /* Saves weights as safetensors (NCHW / KCRS, as PyTorch names and orders them), and with
    optimizer the velocities too. metadata: keys and values, alternating, ended by NULL; may be NULL. The file is

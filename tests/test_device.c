@@ -140,20 +140,20 @@ static void test_refused_devices(void **state) {
     (void)state;
     tess_device_info good = test_device(), bad = good;
     tess_error error = {0};
-    assert_int_equal(device_check(&good, &error), TESS_OK);
+    assert_int_equal(device_check(&good, true, &error), TESS_OK);
     bad.opencl_minor = 1;
     bad.opencl_major = 1;
     snprintf(bad.opencl_version, sizeof bad.opencl_version, "OpenCL 1.1 old");
-    assert_int_equal(device_check(&bad, &error), TESS_UNSUPPORTED);
+    assert_int_equal(device_check(&bad, true, &error), TESS_UNSUPPORTED);
     assert_non_null(strstr(error.text, "OpenCL 1.1 old"));
     assert_non_null(strstr(error.text, "1.2"));
     bad = good;
     bad.compiler_available = false;
-    assert_int_equal(device_check(&bad, &error), TESS_UNSUPPORTED);
+    assert_int_equal(device_check(&bad, true, &error), TESS_UNSUPPORTED);
     assert_non_null(strstr(error.text, "compiler"));
     bad = good;
     bad.available = false;
-    assert_int_equal(device_check(&bad, NULL), TESS_NO_DEVICE);
+    assert_int_equal(device_check(&bad, true, NULL), TESS_NO_DEVICE);
 }
 
 /* The ICD loader reads its configuration once, so this needs a process of its own. */

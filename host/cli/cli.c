@@ -51,6 +51,7 @@ tess_status cli_context(const struct cli *cli, tess_error *error, tess_context *
         .device = cli->device,
         .log = cli->log_level == TESS_LOG_ERROR ? NULL : log_line,
         .log_level = cli->log_level,
+        .kernels = cli->kernels,
     };
     tess_context *ctx = NULL;
     tess_status status = tess_context_create(&options, error, &ctx);

@@ -9,15 +9,17 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* The options before the command's name. */
 struct cli {
-    const char *device; /* SPEC, or NULL: the default device */
-    const char *db;     /* path of the tuning database, or NULL: the default one */
+    const char *device;  /* SPEC, or NULL: the default device */
+    const char *db;      /* path of the tuning database, or NULL: the default one */
+    const char *kernels; /* path of a bundle of kernels compiled beforehand, or NULL */
     tess_log_level log_level;
 };
 
 /* Each takes argv with the command's own name first, and gives the exit status. */
 typedef int cli_command(const struct cli *cli, int argc, char **argv);
 
-cli_command cmd_devices, cmd_summary, cmd_train, cmd_eval, cmd_predict, cmd_plan, cmd_db, cmd_run;
+cli_command cmd_devices, cmd_summary, cmd_train, cmd_eval, cmd_predict, cmd_plan, cmd_db, cmd_run,
+    cmd_doctor, cmd_kernels;
 
 /* Print "tessera: " and the message as one line on standard error (line breaks in it become " | "), and give
    EXIT_FAILED and EXIT_USAGE. The message reads "what: why; what to do". */
@@ -31,6 +33,9 @@ tess_status cli_context(const struct cli *cli, tess_error *error, tess_context *
 /* Prints object as one line of JSON on standard output and drops the reference to it. NULL is out of memory.
    Gives EXIT_DONE or, with a message, EXIT_FAILED. */
 int cli_print_json(json_t *object);
+
+/* A device as `tessera devices --json` prints it; NULL without memory. */
+json_t *device_json(const tess_device_info *device, bool chosen);
 
 /* 1234567 -> "1,234,567"; gives text. */
 #define CLI_COUNT_SIZE 32

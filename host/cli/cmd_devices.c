@@ -33,7 +33,7 @@ static void print_device(const tess_device_info *d, bool chosen) {
     if (!d->available) printf("       unusable      it is not available at the moment\n");
 }
 
-static json_t *device_json(const tess_device_info *d, bool chosen) {
+json_t *device_json(const tess_device_info *d, bool chosen) {
     char index[32];
     snprintf(index, sizeof index, "%u:%u", d->platform_index, d->device_index);
     return json_pack(

@@ -22,6 +22,8 @@ static const struct command {
     {"run", cmd_run, "run an ONNX model on arrays in .npy files"},
     {"plan", cmd_plan, "which convolution algorithm and configuration, and why"},
     {"db", cmd_db, "list, export, import, merge and prune what was measured"},
+    {"kernels", cmd_kernels,
+     "compile a network's kernels beforehand, for devices without a compiler"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
@@ -46,6 +48,8 @@ static bool find_program(const char *program, char path[4096]) {
 }
 
 static int run_program(const struct cli *cli, const char *program, const char *path, char **argv) {
+    if (cli->kernels)
+        return cli_usage("--kernels: %s compiles what it measures; leave it out", program);
     if (cli->device && setenv("TESSERA_DEVICE", cli->device, 1))
         return cli_fail("%s: %s; free some memory", program, strerror(errno));
     if (cli->db && setenv("TESSERA_DB", cli->db, 1))
@@ -103,6 +107,8 @@ int main(int argc, char **argv) {
          0, false},
         {"db", ARG_TEXT, &cli.db, "FILE",
          "the tuning database (TESSERA_DB, else ~/.local/share/tessera/tuning.db)", 0, 0, false},
+        {"kernels", ARG_TEXT, &cli.kernels, "BUNDLE",
+         "take all kernels from this file of 'kernels build', compile none", 0, 0, false},
         {"log", ARG_TEXT, &log, "LEVEL", "error, warn, info or debug, on standard error", 0, 0,
          false},
         {0},

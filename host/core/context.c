@@ -2,6 +2,7 @@
 
 #include "core/cache_dir.h"
 #include "core/device.h"
+#include "core/kernel_bundle.h"
 #include "core/program.h"
 
 #include <inttypes.h>
@@ -59,6 +60,13 @@ no_memory:
     return NULL;
 }
 
+static tess_status open_bundle(tess_context *ctx, const tess_context_options *options,
+                               tess_error *error) {
+    if (!options->kernels) return TESS_OK;
+    ctx->own_kernels_only = true;
+    return kernel_bundle_open(options->kernels, &ctx->device, error, &ctx->bundle);
+}
+
 static void log_device(const tess_context *ctx) {
     context_log(ctx, TESS_LOG_INFO, "device: %s, %s, driver %s, cache %s", ctx->device.name,
                 ctx->device.opencl_version, ctx->device.driver_version,
@@ -73,7 +81,7 @@ tess_status tess_context_create(const tess_context_options *options, tess_error 
     tess_device_info device;
     tess_status status = tess_device_find(options->device, error, &device);
     if (status) return status;
-    status = device_check(&device, error);
+    status = device_check(&device, !options->kernels, error);
     if (status) return status;
     tess_context *ctx = context_new(options, error);
     if (!ctx) return TESS_OUT_OF_HOST_MEMORY;
@@ -88,12 +96,15 @@ tess_status tess_context_create(const tess_context_options *options, tess_error 
     ctx->queue = clCreateCommandQueue(ctx->cl, device.device,
                                       options->profiling ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
     if (code != CL_SUCCESS) goto fail;
+    status = open_bundle(ctx, options, error);
+    if (status) goto destroy;
     log_device(ctx);
     *out = ctx;
     return TESS_OK;
 fail:
     status = error_opencl(error, code, what);
     error_prefix(error, status, "device %s", device.name);
+destroy:
     tess_context_destroy(ctx);
     return status;
 }
@@ -177,7 +188,7 @@ tess_status tess_context_adopt(cl_context context, cl_device_id device, cl_comma
     tess_device_info info;
     device_query(device, &info);
     find_indices(&info);
-    status = device_check(&info, error);
+    status = device_check(&info, !options || !options->kernels, error);
     if (status) return status;
     tess_context *ctx = context_new(options ? options : &defaults, error);
     if (!ctx) return TESS_OUT_OF_HOST_MEMORY;
@@ -188,6 +199,11 @@ tess_status tess_context_adopt(cl_context context, cl_device_id device, cl_comma
     code = clRetainCommandQueue(queue);
     if (code != CL_SUCCESS) goto fail;
     ctx->queue = queue;
+    status = open_bundle(ctx, options ? options : &defaults, error);
+    if (status) {
+        tess_context_destroy(ctx);
+        return status;
+    }
     log_device(ctx);
     *out = ctx;
     return TESS_OK;
@@ -205,6 +221,7 @@ void tess_context_destroy(tess_context *ctx) {
                     "what was made from it first",
                     ctx->counters.device_bytes);
     programs_destroy(ctx);
+    kernel_bundle_close(ctx->bundle);
     if (ctx->queue) clReleaseCommandQueue(ctx->queue);
     if (ctx->cl) clReleaseContext(ctx->cl);
     free(ctx->cache_dir);

@@ -6,6 +6,9 @@
 
 struct program;      /* core/program.h */
 struct conv_advisor; /* ops/conv/conv_advice.h */
+struct program_event;
+struct kernel_bundle; /* core/kernel_bundle.h */
+struct plan_record;
 
 struct tess_context {
     cl_context cl;
@@ -16,9 +19,15 @@ struct tess_context {
     tess_log_callback log;
     void *log_user;
     tess_log_level log_level;
-    char *cache_dir;              /* NULL: no cache on disk */
-    char *kernel_dir;             /* NULL: the embedded kernels */
-    struct program *programs;     /* built so far: a list owned by the context */
+    char *cache_dir;          /* NULL: no cache on disk */
+    char *kernel_dir;         /* NULL: the embedded kernels */
+    struct program *programs; /* built so far: a list owned by the context */
+    void (*program_observer)(void *user, const struct program_event *event); /* NULL: nobody */
+    void *program_observer_user;
+    struct kernel_bundle *bundle; /* NULL: none. Where all programs come from; owned */
+    struct plan_record *plans;    /* NULL: nobody wants to know. What was planned; borrowed */
+    bool
+        own_kernels_only; /* no CLBlast, which compiles on its own: with a bundle, and while one is made */
     bool clblast_tuned;           /* CLBlast's parameters were looked up in the tuning database */
     struct conv_advisor *advisor; /* NULL: none; owned */
     void (*advisor_destroy)(struct conv_advisor *advisor);

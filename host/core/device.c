@@ -144,7 +144,7 @@ void device_query(cl_device_id device, tess_device_info *out) {
     out->available = query_bool(device, CL_DEVICE_AVAILABLE);
 }
 
-tess_status device_check(const tess_device_info *info, tess_error *error) {
+tess_status device_check(const tess_device_info *info, bool compiles, tess_error *error) {
     if (!info->available)
         return error_set(error, TESS_NO_DEVICE,
                          "device %s: the driver says that it is not available; choose another one",
@@ -154,9 +154,11 @@ tess_status device_check(const tess_device_info *info, tess_error *error) {
                          "device %s: it has \"%s\", and OpenCL 1.2 is needed; update its driver or "
                          "choose another device",
                          info->name, info->opencl_version);
-    if (!info->compiler_available)
-        return error_set(error, TESS_UNSUPPORTED,
-                         "device %s: it has no OpenCL C compiler; choose another device",
-                         info->name);
+    if (compiles && !info->compiler_available)
+        return error_set(
+            error, TESS_UNSUPPORTED,
+            "device %s: it has no OpenCL C compiler; choose another device, or give it "
+            "kernels that were compiled elsewhere (--kernels BUNDLE)",
+            info->name);
     return TESS_OK;
 }

@@ -78,7 +78,7 @@ static double rank(const tess_device_info *info) {
                   : info->type & CL_DEVICE_TYPE_ACCELERATOR ? 2
                   : info->type & CL_DEVICE_TYPE_CPU         ? 1
                                                             : 0;
-    double usable = device_check(info, NULL) == TESS_OK ? 4 : 0;
+    double usable = device_check(info, true, NULL) == TESS_OK ? 4 : 0;
     double speed = (double)info->compute_units * (info->clock_mhz ? info->clock_mhz : 1);
     return (usable + kind) * 1e12 + speed;
 }

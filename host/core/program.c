@@ -1,5 +1,6 @@
 #include "core/program.h"
 
+#include "core/kernel_bundle.h"
 #include "core/program_cache.h"
 #include "core/program_source.h"
 
@@ -10,6 +11,7 @@
 struct program {
     struct program *next;
     char *file, *options, *config;
+    unsigned char key[32]; /* program_cache_key */
     cl_program cl;
 };
 
@@ -90,47 +92,86 @@ static bool lost_race(const tess_context *ctx, cl_int code, const char *log) {
 
 #define MAX_ATTEMPTS 4
 
-static tess_status compile(tess_context *ctx, const char *source, const char *options,
-                           const char *config, cl_program *out) {
+void program_observe(tess_context *ctx, program_observer *observer, void *user) {
+    ctx->program_observer = observer;
+    ctx->program_observer_user = user;
+}
+
+static void tell(tess_context *ctx, const struct program *program, const char *source,
+                 const char *log) {
+    if (!ctx->program_observer) return;
+    const struct program_event event = {program->file, program->config, program->options, source,
+                                        log};
+    ctx->program_observer(ctx->program_observer_user, &event);
+}
+
+static tess_status compile(tess_context *ctx, const char *source, struct program *program) {
     for (int attempt = 1;; attempt++) {
         cl_int code = CL_SUCCESS;
-        cl_program program = clCreateProgramWithSource(ctx->cl, 1, &source, NULL, &code);
-        if (code != CL_SUCCESS) return fail_build(ctx, NULL, code, config);
-        code = clBuildProgram(program, 1, &ctx->device.device, options, NULL, NULL);
+        cl_program cl = clCreateProgramWithSource(ctx->cl, 1, &source, NULL, &code);
+        if (code != CL_SUCCESS) return fail_build(ctx, NULL, code, program->config);
+        code = clBuildProgram(cl, 1, &ctx->device.device, program->options, NULL, NULL);
+        char *log = code != CL_SUCCESS || ctx->program_observer ? build_log(ctx, cl) : NULL;
+        tell(ctx, program, source, log ? log : "");
         if (code == CL_SUCCESS) {
-            *out = program;
+            free(log);
+            program->cl = cl;
             return TESS_OK;
         }
-        char *log = build_log(ctx, program);
-        clReleaseProgram(program);
+        clReleaseProgram(cl);
         bool again = attempt < MAX_ATTEMPTS && lost_race(ctx, code, log);
-        tess_status status = again ? TESS_OK : fail_build(ctx, log, code, config);
+        tess_status status = again ? TESS_OK : fail_build(ctx, log, code, program->config);
         free(log);
         if (!again) return status;
-        context_log(ctx, TESS_LOG_DEBUG, "program %s: attempt %d failed without a message", config,
-                    attempt);
+        context_log(ctx, TESS_LOG_DEBUG, "program %s: attempt %d failed without a message",
+                    program->config, attempt);
     }
 }
 
 /* From the cache on disk, else from source. */
-static tess_status load_or_compile(tess_context *ctx, struct program *program) {
-    char *source = NULL;
-    unsigned char key[32];
-    tess_status status = program_source(ctx, program->file, &source);
-    if (!status) status = program_cache_key(ctx, source, program->options, key);
-    if (status) goto done;
-    program->cl = program_cache_load(ctx, key, program->options, program->config);
+static tess_status load_or_compile(tess_context *ctx, struct program *program, const char *source) {
+    program->cl = program_cache_load(ctx, program->key, program->options, program->config);
     if (program->cl) {
         ctx->counters.programs_loaded++;
         context_log(ctx, TESS_LOG_DEBUG, "program %s: loaded from the cache", program->config);
-        goto done;
+        return TESS_OK;
     }
-    status = compile(ctx, source, program->options, program->config, &program->cl);
-    if (status) goto done;
+    tess_status status = compile(ctx, source, program);
+    if (status) return status;
     ctx->counters.programs_compiled++;
     context_log(ctx, TESS_LOG_DEBUG, "program %s: compiled from %s with %s", program->config,
                 program->file, program->options);
-    program_cache_store(ctx, key, program->cl, program->config);
+    program_cache_store(ctx, program->key, program->cl, program->config);
+    return TESS_OK;
+}
+
+static tess_status load_bundled(tess_context *ctx, struct program *program) {
+    const char *path = kernel_bundle_path(ctx->bundle);
+    const struct bundle_program *stored = kernel_bundle_find(ctx->bundle, program->key);
+    if (!stored)
+        return context_fail(ctx, TESS_NOT_FOUND,
+                            "kernels %s: program %s (%s %s) is not in it: it was made for another "
+                            "network, batch or version; make it anew with 'tessera kernels build'",
+                            path, program->config, program->file, program->options);
+    cl_int code =
+        program_from_binary(ctx, stored->binary, stored->size, program->options, &program->cl);
+    if (code != CL_SUCCESS)
+        return context_fail(
+            ctx, TESS_UNSUPPORTED,
+            "kernels %s: the driver refuses the binary of %s: %s (%d); make it anew "
+            "with 'tessera kernels build' on this machine",
+            path, program->config, opencl_error_name(code), code);
+    ctx->counters.programs_loaded++;
+    return TESS_OK;
+}
+
+static tess_status make(tess_context *ctx, struct program *program) {
+    char *source = NULL;
+    tess_status status = program_source(ctx, program->file, &source);
+    if (!status) status = program_cache_key(ctx, source, program->options, program->key);
+    if (status) goto done;
+    tell(ctx, program, source, NULL);
+    status = ctx->bundle ? load_bundled(ctx, program) : load_or_compile(ctx, program, source);
 done:
     free(source);
     return status;
@@ -162,7 +203,7 @@ tess_status program_get(tess_context *ctx, const char *file, const char *options
             *out = known;
             return TESS_OK;
         }
-    status = load_or_compile(ctx, program);
+    status = make(ctx, program);
     if (status) goto fail;
     program->next = ctx->programs;
     ctx->programs = program;
@@ -184,6 +225,13 @@ tess_status program_source_hash(tess_context *ctx, const char *file, char hex[65
     if (!status) status = hash_bytes(ctx, source, strlen(source), hash);
     if (!status) hash_hex(hash, hex);
     free(source);
+    return status;
+}
+
+tess_status programs_each(tess_context *ctx, program_visitor *visit, void *user) {
+    tess_status status = TESS_OK;
+    for (struct program *p = ctx->programs; p && !status; p = p->next)
+        status = visit(user, p->file, p->config, p->key, p->cl);
     return status;
 }
 

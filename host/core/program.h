@@ -25,6 +25,21 @@ void kernel_release(cl_kernel kernel); /* NULL is allowed */
 /* SHA-256 of the expanded source, as 64 hexadecimal digits: what the tuning database knows a kernel by. */
 tess_status program_source_hash(tess_context *ctx, const char *file, char hex[65]);
 
+/* What a program_get does that finds nothing in the context: first a call with log NULL, before anything is built or loaded, then, also
+   after a failed build, one with the compiler's log ("": none). Strings are borrowed for the call. */
+struct program_event {
+    const char *file, *config, *options,
+        *source; /* options and source (expanded) as the driver gets them */
+    const char *log;
+};
+typedef void program_observer(void *user, const struct program_event *event);
+void program_observe(tess_context *ctx, program_observer *observer, void *user); /* NULL: nobody */
+
+/* Calls visit for each program of the context until it fails. */
+typedef tess_status program_visitor(void *user, const char *file, const char *config,
+                                    const unsigned char key[32], cl_program program);
+tess_status programs_each(tess_context *ctx, program_visitor *visit, void *user);
+
 /* Frees the context's list of programs; for tess_context_destroy. */
 void programs_destroy(tess_context *ctx);
 

@@ -37,24 +37,33 @@ tess_status program_cache_key(tess_context *ctx, const char *source, const char 
     return hash_strings(ctx, parts, sizeof parts / sizeof *parts, key);
 }
 
+cl_int program_from_binary(tess_context *ctx, const unsigned char *binary, size_t size,
+                           const char *options, cl_program *out) {
+    cl_int code = CL_SUCCESS, binary_code = CL_SUCCESS;
+    cl_program program = clCreateProgramWithBinary(ctx->cl, 1, &ctx->device.device, &size, &binary,
+                                                   &binary_code, &code);
+    if (code == CL_SUCCESS) code = binary_code;
+    if (code == CL_SUCCESS)
+        code = clBuildProgram(program, 1, &ctx->device.device, options, NULL, NULL);
+    if (code == CL_SUCCESS)
+        *out = program;
+    else if (program)
+        clReleaseProgram(program);
+    return code;
+}
+
 cl_program program_cache_load(tess_context *ctx, const unsigned char key[32], const char *options,
                               const char *config) {
     unsigned char *binary = NULL;
     size_t size = 0;
     if (!ctx->cache_dir || !cache_file_read(ctx, key, &binary, &size)) return NULL;
-    cl_int code = CL_SUCCESS, binary_code = CL_SUCCESS;
-    const unsigned char *binaries[] = {binary};
-    cl_program program = clCreateProgramWithBinary(ctx->cl, 1, &ctx->device.device, &size, binaries,
-                                                   &binary_code, &code);
+    cl_program program = NULL;
+    cl_int code = program_from_binary(ctx, binary, size, options, &program);
     free(binary);
-    if (code == CL_SUCCESS) code = binary_code;
-    if (code == CL_SUCCESS)
-        code = clBuildProgram(program, 1, &ctx->device.device, options, NULL, NULL);
-    if (code == CL_SUCCESS) return program;
-    context_log(ctx, TESS_LOG_DEBUG, "program cache: the driver refuses the binary of %s: %s",
-                config, opencl_error_name(code));
-    if (program) clReleaseProgram(program);
-    return NULL;
+    if (code != CL_SUCCESS)
+        context_log(ctx, TESS_LOG_DEBUG, "program cache: the driver refuses the binary of %s: %s",
+                    config, opencl_error_name(code));
+    return program;
 }
 
 /* A context that the user made may have several devices, and a program then has a slot for each: only ours is asked for. */
@@ -73,9 +82,7 @@ static cl_int find_slot(tess_context *ctx, cl_program program, size_t *slot, siz
     return code == CL_SUCCESS && *slot == *slots ? CL_INVALID_DEVICE : code;
 }
 
-/* *binary is freed by the caller, also on failure. */
-static cl_int fetch_binary(tess_context *ctx, cl_program program, unsigned char **binary,
-                           size_t *size) {
+cl_int program_binary(tess_context *ctx, cl_program program, unsigned char **binary, size_t *size) {
     size_t slot = 0, slots = 0;
     cl_int code = find_slot(ctx, program, &slot, &slots);
     if (code != CL_SUCCESS) return code;
@@ -102,7 +109,7 @@ void program_cache_store(tess_context *ctx, const unsigned char key[32], cl_prog
     if (!ctx->cache_dir || !worth_storing(ctx, program)) return;
     unsigned char *binary = NULL;
     size_t size = 0;
-    cl_int code = fetch_binary(ctx, program, &binary, &size);
+    cl_int code = program_binary(ctx, program, &binary, &size);
     if (code == CL_SUCCESS)
         cache_file_write(ctx, key, binary, size);
     else

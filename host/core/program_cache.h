@@ -19,4 +19,12 @@ cl_program program_cache_load(tess_context *ctx, const unsigned char key[32], co
 void program_cache_store(tess_context *ctx, const unsigned char key[32], cl_program program,
                          const char *config);
 
+/* The device's binary of a built program. On PoCL that compiles every kernel of the program for work-groups of any size.
+   *binary is freed by the caller, also on failure. */
+cl_int program_binary(tess_context *ctx, cl_program program, unsigned char **binary, size_t *size);
+
+/* The built program of such a binary. */
+cl_int program_from_binary(tess_context *ctx, const unsigned char *binary, size_t size,
+                           const char *options, cl_program *out);
+
 #endif

@@ -117,6 +117,7 @@ tess_status tess_context_use_tuning(tess_context *ctx, const char *path) {
 
 tess_status db_advise(tess_context *ctx, const char *path) {
     if (!ctx) return TESS_INVALID_ARGUMENT;
+    if (ctx->bundle) return TESS_OK;
     struct advisor *advisor = calloc(1, sizeof *advisor);
     if (!advisor)
         return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "tuning database: no host memory");

@@ -51,6 +51,11 @@ static tess_status check_desc(tess_context *ctx, const tess_fc_desc *desc) {
         return context_fail(ctx, TESS_INVALID_ARGUMENT,
                             "fully connected: no backend '%s'; there are clblast and conv",
                             desc->backend);
+    if (ctx->own_kernels_only && desc->backend && strcmp(desc->backend, "clblast") == 0)
+        return context_fail(
+            ctx, TESS_UNSUPPORTED,
+            "fully connected: CLBlast compiles on its own, and this context has its "
+            "kernels compiled beforehand; leave the backend out");
     return expect_activation(ctx, desc->act, "fully connected");
 }
 
@@ -78,6 +83,11 @@ static void choose(tess_fc *fc, enum fc_pass pass) {
     } else if ((backend = measured_backend(fc, pass))) {
         tier = "exact";
         why = "measured on this device";
+    }
+    if (fc->ctx->own_kernels_only && backend != &fc_conv) {
+        backend = &fc_conv;
+        tier = "default";
+        why = "kernels compiled beforehand: CLBlast would compile on its own";
     }
     if (!backend) backend = cpu ? &fc_conv : &fc_clblast;
     fc->pass[pass].backend = backend;

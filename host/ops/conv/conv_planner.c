@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/kernel_bundle.h"
 #include "ops/conv/conv_advice.h"
 
 /* What conv_config_each's visitor carries: the best so far. */
@@ -127,15 +128,34 @@ static bool usable(const struct search *search, const struct conv_advice *advice
              conv_algo_bytes(out->algo, search->problem, &out->config) > search->limit);
 }
 
+/* A bundle of kernels holds the plans that its programs belong to: only they can be built. */
+static int ask_bundle(tess_context *ctx, const struct conv_problem *problem,
+                      struct conv_advice *out) {
+    char key[TESS_CONV_KEY_SIZE];
+    tess_conv_desc_key(&problem->d, key);
+    const char *config = kernel_bundle_plan(ctx->bundle, conv_pass_name(problem->pass), key);
+    if (!config) return 0;
+    *out = (struct conv_advice){.nearness = CONV_EXACT};
+    snprintf(out->config, sizeof out->config, "%s", config);
+    snprintf(out->origin, sizeof out->origin, "%s", kernel_bundle_path(ctx->bundle));
+    return 1;
+}
+
 static int ask(tess_context *ctx, const struct search *search, struct conv_advice *out, int max) {
     /* Keys do not tell the layout: measurements are of NHWC. */
-    if (!ctx->advisor || search->problem->d.layout != TESS_NHWC) return 0;
+    if (search->problem->d.layout != TESS_NHWC) return 0;
+    if (ctx->bundle) return ask_bundle(ctx, search->problem, out);
+    if (!ctx->advisor) return 0;
     return ctx->advisor->advise(ctx->advisor->user, search->problem, search->strict,
                                 search->limited ? search->limit : SIZE_MAX, out, max);
 }
 
 static void take_exact(const struct conv_advice *advice, struct conv_choice *choice) {
     choice->tier = "exact";
+    if (!(advice->seconds > 0)) {
+        snprintf(choice->why, sizeof choice->why, "its program is in %s", advice->origin);
+        return;
+    }
     int used = snprintf(choice->why, sizeof choice->why, "measured %.3g ms here (%s)",
                         1e3 * advice->seconds, advice->origin);
     if (advice->trials > 0 && used > 0 && (size_t)used < sizeof choice->why)
