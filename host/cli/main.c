@@ -24,6 +24,7 @@ static const struct command {
     {"db", cmd_db, "list, export, import, merge and prune what was measured"},
     {"kernels", cmd_kernels,
      "compile a network's kernels beforehand, for devices without a compiler"},
+    {"doctor", cmd_doctor, "check drivers, devices, kernels, caches"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

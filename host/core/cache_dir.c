@@ -15,7 +15,7 @@ static char *join(const char *folder, const char *rest) {
 }
 
 /* The XDG base directory specification: a relative path in the variable is to be ignored. */
-static char *default_dir(void) {
+char *cache_dir_default(void) {
     const char *xdg = getenv("XDG_CACHE_HOME");
     if (xdg && *xdg == '/') return join(xdg, "/tessera");
     const char *home = getenv("HOME");
@@ -23,8 +23,8 @@ static char *default_dir(void) {
     return NULL;
 }
 
-/* mkdir -p. Returns 0 or errno. Another process may be making the same folders. */
-static int make_folders(char *path) {
+/* Another process may be making the same folders. */
+int cache_dir_make(char *path) {
     for (char *at = path + 1; *at; at++) {
         if (*at != '/') continue;
         *at = '\0';
@@ -42,14 +42,14 @@ static int make_folders(char *path) {
 
 void cache_dir_open(tess_context *ctx, const char *option) {
     if (option && !*option) return;
-    char *path = option ? join(option, "") : default_dir();
+    char *path = option ? join(option, "") : cache_dir_default();
     if (!path) {
         context_log(ctx, TESS_LOG_WARN,
                     "program cache: neither XDG_CACHE_HOME nor HOME names a folder; every start "
                     "will compile its kernels");
         return;
     }
-    int failed = make_folders(path);
+    int failed = cache_dir_make(path);
     if (failed) {
         context_log(ctx, TESS_LOG_WARN,
                     "program cache: %s cannot be written: %s; every start will compile its kernels",

@@ -142,3 +142,27 @@ done:
     free(temporary);
     free(path);
 }
+
+/* 64 hexadecimal digits and ".bin" */
+static bool read_key(const char *name, unsigned char key[32]) {
+    if (strspn(name, "0123456789abcdef") != 64 || strcmp(name + 64, ".bin") != 0) return false;
+    for (int i = 0; i < 32; i++) {
+        char digits[3] = {name[2 * i], name[2 * i + 1], '\0'};
+        key[i] = (unsigned char)strtoul(digits, NULL, 16);
+    }
+    return true;
+}
+
+const char *cache_file_check(const char *folder, const char *name, size_t *size) {
+    char path[4096];
+    unsigned char key[32], *payload = NULL;
+    *size = 0;
+    if (!read_key(name, key)) return "its name is none of an entry";
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) return strerror(errno);
+    const char *wrong = read_entry(NULL, file, key, &payload, size);
+    close(file);
+    free(payload);
+    return wrong;
+}

@@ -21,4 +21,8 @@ bool cache_file_read(tess_context *ctx, const unsigned char key[32], unsigned ch
 void cache_file_write(tess_context *ctx, const unsigned char key[32], const unsigned char *payload,
                       size_t size);
 
+/* What is wrong with the file folder/name, whose name must be that of an entry: NULL if nothing is, else why ("its checksum is
+   wrong"). *size: its bytes. */
+const char *cache_file_check(const char *folder, const char *name, size_t *size);
+
 #endif

@@ -22,6 +22,17 @@ tess_status db_open(const char *path, tess_log_callback log, void *log_user, tes
 void db_close(struct db *db); /* NULL is allowed */
 const char *db_path(const struct db *db);
 
+/* A look at the file without changing it, for people. path as in db_open. */
+struct db_health {
+    char path[4096];
+    bool exists;
+    int64_t bytes, trials;
+    int version; /* of its schema */
+};
+/* TESS_OK also where there is no file. TESS_IO: not readable; TESS_BAD_FORMAT: damaged (a whole check), of another program or of a newer
+   version; seconds bounds the check, which then counts as passed. */
+tess_status db_check(const char *path, double seconds, tess_error *error, struct db_health *out);
+
 /* The device, platform and driver that the calls below are about; rows for them are made when first needed. */
 tess_status db_set_device(struct db *db, const tess_device_info *device, tess_error *error);
 

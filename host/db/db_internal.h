@@ -85,6 +85,8 @@ void db_copy(char *to, size_t size, const char *from);
 
 /* ---- the file: db_open.c, db_schema.c, db_file.c */
 
+enum { DB_SCHEMA_VERSION = 1, DB_APPLICATION_ID = 0x54455353 /* "TESS" */ };
+
 /* Opens db->path, for the first time or again; a damaged file is set aside. damaged: the file that was open is, whatever a short
    look says. */
 tess_status db_reopen(struct db *db, bool damaged, tess_error *error);

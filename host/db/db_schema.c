@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x54455353 /* "TESS" */ };
-
 /* A whole check takes about a millisecond for so many pages of 4 KiB. */
 enum { SMALL_PAGES = 256 };
 
@@ -42,8 +40,8 @@ static const char schema[] =
     " FROM trial JOIN env ON env.id = trial.env JOIN device ON device.id = env.device"
     "  JOIN problem ON problem.id = trial.problem JOIN kernel ON kernel.id = trial.kernel"
     " WHERE trial.status = 1 GROUP BY trial.problem, trial.env;"
-    "PRAGMA application_id = 1413829459;" /* APPLICATION_ID */
-    "PRAGMA user_version = 1;";           /* SCHEMA_VERSION */
+    "PRAGMA application_id = 1413829459;" /* DB_APPLICATION_ID */
+    "PRAGMA user_version = 1;";           /* DB_SCHEMA_VERSION */
 
 static int pragma_number(struct db *db, const char *sql, int64_t *out) {
     sqlite3_stmt *statement = NULL;
@@ -98,11 +96,11 @@ int db_schema_check(struct db *db, const char **foreign) {
     if (code == SQLITE_OK) code = pragma_number(db, "SELECT count(*) FROM sqlite_schema", &tables);
     if (code != SQLITE_OK) return code;
     bool empty = !application && !version && !tables;
-    if (!empty && application != APPLICATION_ID) {
+    if (!empty && application != DB_APPLICATION_ID) {
         *foreign = "it is another program's SQLite database; give another path";
         return SQLITE_OK;
     }
-    if (version > SCHEMA_VERSION) {
+    if (version > DB_SCHEMA_VERSION) {
         *foreign = "a newer version of Tessera wrote it; use that, or give another path";
         return SQLITE_OK;
     }
