@@ -805,15 +805,22 @@ TESS_API tess_node tess_graph_concat(tess_graph *graph, const tess_node *parts, 
 TESS_API tess_node tess_graph_dropout(tess_graph *graph, tess_node in, const char *name,
                                       float rate);
 /* An auxiliary classifier (Szegedy et al. 2015): in training steps softmax with cross-entropy on the same labels, its loss and
-   gradient times weight, above 0; in inference it and what only leads to it are left out. As many classes as at the graph's end. Nothing
-   can follow it. */
+   gradient times weight, above 0; in inference it and what only leads to it are left out. All classifiers of a graph have as many
+   classes. Nothing can follow it. */
 TESS_API tess_node tess_graph_auxiliary(tess_graph *graph, tess_node in, const char *name,
                                         float weight);
 /* Ends the graph: softmax with cross-entropy in training, softmax probabilities in inference. */
 TESS_API tess_node tess_graph_softmax(tess_graph *graph, tess_node in);
 
-/* The first error of the building functions; also a graph without input or without softmax at its end, or
-   with a layer that nothing reads. */
+/* Squared error: in training steps weight, above 0, times the mean of (in - targets)^2 over the elements of the valid rows, with the
+   targets of tess_net_targets. Nothing can follow it. As the last layer it ends the graph, whose output in inference is in itself;
+   elsewhere inference leaves it out. */
+TESS_API tess_node tess_graph_mse(tess_graph *graph, tess_node in, const char *name, float weight);
+/* Ends the graph: its output is in itself, without a loss. Training needs a loss elsewhere in the graph. */
+TESS_API tess_node tess_graph_output(tess_graph *graph, tess_node in);
+
+/* The first error of the building functions; also a graph without input or without an end, or with a layer
+   that nothing reads. */
 TESS_API tess_status tess_graph_check(const tess_graph *graph, tess_error *error);
 
 /* What a layer looks like, for summaries. Strings are valid as long as the graph; an index outside
@@ -873,14 +880,18 @@ TESS_API void tess_net_destroy(tess_net *net);
 TESS_API tess_status tess_net_init(tess_net *net, uint64_t seed);
 
 TESS_API tess_tensor *tess_net_input(tess_net *net);  /* N C H W as NHWC; borrowed */
-TESS_API tess_tensor *tess_net_labels(tess_net *net); /* TESS_I32, N values; training; borrowed */
-TESS_API tess_tensor *tess_net_output(tess_net *net); /* N x classes: probabilities; borrowed */
+/* TESS_I32, N values; borrowed. NULL without training or without a classifier. */
+TESS_API tess_tensor *tess_net_labels(tess_net *net);
+/* What the squared-error layer of that name compares with, of its input's shape, NHWC; NULL: the last such layer's. Borrowed; NULL
+   without training, or if there is none. */
+TESS_API tess_tensor *tess_net_targets(tess_net *net, const char *layer);
+TESS_API tess_tensor *tess_net_output(tess_net *net); /* of the graph's end, e.g. N x classes; borrowed */
 
 /* Input -> output, dropout off. */
 TESS_API tess_status tess_net_forward(tess_net *net);
 
-/* One step: forward with dropout, backward, update. valid: rows that carry a label (the others have label -1).
-   Rows without a label add nothing to loss and gradients, but batch normalisation counts them in the batch's statistics:
+/* One step: forward with dropout, backward, update. valid: rows that carry a label (the others have label -1), and of targets
+   the first valid rows. The others add nothing to loss and gradients, but batch normalisation counts them in the batch's statistics:
    fill them with real images. step numbers the dropout masks: the same step gives the same masks. */
 TESS_API tess_status tess_net_train_step(tess_net *net, const tess_sgd_desc *sgd, int valid,
                                          uint64_t step);
@@ -888,8 +899,9 @@ TESS_API tess_status tess_net_train_step(tess_net *net, const tess_sgd_desc *sgd
    variances move; whoever needs the old ones reads them before (tess_net_param) and writes them back. */
 TESS_API tess_status tess_net_gradients(tess_net *net, int valid, uint64_t step);
 
-/* Summed loss and number of correct rows of the last train step or tess_net_gradients. With auxiliary classifiers the loss is what the
-   step descends: that of the graph's end plus theirs times their weights; correct counts the graph's end alone. Blocking. */
+/* Loss, summed over the valid rows, and number of correct rows of the last train step or tess_net_gradients. The loss is what the step
+   descends: that of every loss in the graph times its weight, where a row's squared error is the mean over its elements. correct is
+   that of a softmax at the graph's end, else 0. Blocking. */
 TESS_API tess_status tess_net_result(tess_net *net, float *loss_sum, int *correct);
 
 /* Parameters, in graph order: "conv1.weight", "conv1.bias". Running means and variances are among them. */

@@ -213,6 +213,7 @@ static void impossible_layers(void **state) {
     BAD(TESS_INVALID_SHAPE, "Cx1x1", tess_graph_auxiliary(graph, x, NULL, 1));
     BAD(TESS_INVALID_ARGUMENT, "weight", tess_graph_auxiliary(graph, x, NULL, 0));
     BAD(TESS_INVALID_SHAPE, "softmax", tess_graph_softmax(graph, x));
+    BAD(TESS_INVALID_ARGUMENT, "weight", tess_graph_mse(graph, x, NULL, 0));
     BAD(TESS_INVALID_ARGUMENT, "second input", tess_graph_input(graph, 1, 1, 1));
     BAD(TESS_INVALID_ARGUMENT, "no node", tess_graph_dropout(graph, 7, NULL, 0));
     BAD(TESS_INVALID_ARGUMENT, "no node", tess_graph_dropout(graph, TESS_NODE_NONE, NULL, 0));
@@ -250,6 +251,18 @@ static void incomplete_graphs(void **state) {
     x = tess_graph_softmax(graph, x);
     tess_graph_dropout(graph, x, NULL, 0);
     expect_error(graph, TESS_INVALID_ARGUMENT, "follows softmax");
+    graph = new_graph(3, 1, 1, &x);
+    tess_graph_add(graph, x, tess_graph_mse(graph, x, "loss", 1), NULL, (tess_act){0});
+    expect_error(graph, TESS_INVALID_ARGUMENT, "follows loss");
+    graph = new_graph(3, 1, 1, &x);
+    tess_graph_output(graph, x);
+    tess_graph_mse(graph, x, NULL, 1);
+    expect_error(graph, TESS_INVALID_ARGUMENT, "build it last");
+    graph = new_graph(3, 1, 1, &x);
+    tess_graph_auxiliary(graph, x, NULL, 1);
+    tess_graph_auxiliary(graph, tess_graph_fc(graph, x, &(tess_fc_layer){.outputs = 4}), "four", 1);
+    tess_graph_output(graph, x);
+    expect_error(graph, TESS_INVALID_SHAPE, "layer four");
     tess_error error = {0};
     assert_int_equal(tess_graph_check(NULL, &error), TESS_INVALID_ARGUMENT);
     assert_int_equal(tess_graph_create(NULL, &error, &graph), TESS_INVALID_ARGUMENT);

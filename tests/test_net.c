@@ -40,15 +40,17 @@ static void expect_gradient(struct ref_net *ref, tess_net *net, int index,
 }
 
 static void expect_probabilities(struct ref_net *ref, tess_net *net, const char *label) {
-    float *got = check_read(tess_net_output(net));
-    int last = ref->graph->count - 1;
-    check_close(got, ref->values[last], (size_t)ref->batch * (size_t)ref->graph->layers[last].c,
-                1e-5, 1, label);
+    const struct layer *last = &ref->graph->layers[ref->graph->count - 1];
+    size_t count = (size_t)ref->batch * (size_t)(last->c * last->h * last->w);
+    float *got = check_alloc(count * sizeof *got);
+    assert_ok(net->ctx, tess_tensor_read(tess_net_output(net), got, TESS_NCHW));
+    check_close(got, ref->values[ref->graph->count - 1], count, 1e-5, 1, label);
     free(got);
 }
 
 static int correct_rows(const struct ref_net *ref, const int32_t *labels) {
     int last = ref->graph->count - 1, classes = ref->graph->layers[last].c, correct = 0;
+    if (ref->graph->layers[last].kind != LAYER_SOFTMAX) return 0;
     for (int n = 0; n < ref->batch; n++) {
         const double *row = ref->values[last] + n * classes;
         int best = 0;
@@ -66,6 +68,7 @@ static void compare(tess_context *ctx, const char *name, int rows, int valid) {
         ctx, graph, &(tess_net_options){.batch = rows, .training = true, .seed = SEED}, NULL,
         &batch);
     struct ref_net *ref = ref_net_create(graph, rows, net);
+    ref->targets = batch.targets;
     double loss = ref_net_loss(ref, batch.input, batch.labels);
     float got_loss = NAN;
     int correct = -1;
@@ -107,11 +110,11 @@ static void partial_batch(void **state) {
 /* An inference network folds more; it must say the same. */
 static void inference(void **state) {
     tess_context *ctx = *state;
-    static const char *const names[] = {"everything",  "residual",          "bare-front",
-                                        "linear",      "normalised",        "lenet5",
+    static const char *const names[] = {"everything",  "residual",          "bare-front",  "linear",
+                                        "normalised",  "regression",        "autoencoder", "lenet5",
                                         "lenet5-relu", "convnetjs-cifar10", "resnet-tiny"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (check_tiny() && i >= 5) break;
+        if (check_tiny() && i >= 7) break;
         tess_graph *graph = test_net_graph(names[i]);
         struct test_batch batch = test_batch_make(graph, 2, 2, 9);
         tess_net *net = test_net_make(ctx, graph, &(tess_net_options){.batch = 2}, NULL, &batch);
@@ -271,6 +274,31 @@ static void arguments(void **state) {
     tess_graph_destroy(graph);
 }
 
+static void losses_and_their_ports(void **state) {
+    tess_context *ctx = *state;
+    tess_graph *graph = test_net_graph("regression"), *bare = NULL;
+    tess_net *net = NULL;
+    const tess_net_options training = {.batch = 2, .training = true};
+    assert_ok(ctx, tess_net_create(ctx, graph, &training, &net));
+    const tess_tensor_desc *maps = tess_tensor_get_desc(tess_net_targets(net, "maps"));
+    assert_true(maps->n == 2 && maps->c == 3 && maps->h == 5 && maps->w == 6);
+    assert_ptr_equal(tess_net_targets(net, NULL), tess_net_targets(net, "vector"));
+    assert_null(tess_net_targets(net, "class"));
+    assert_non_null(tess_net_labels(net));
+    assert_null(tess_net_targets(NULL, NULL));
+    tess_net_destroy(net);
+    net = NULL;
+    assert_int_equal(tess_graph_create("bare", NULL, &bare), TESS_OK);
+    tess_graph_output(bare, tess_graph_input(bare, 2, 1, 1));
+    assert_int_equal(tess_net_create(ctx, bare, &training, &net), TESS_INVALID_ARGUMENT);
+    assert_non_null(strstr(tess_context_last_error(ctx), "no loss to train by"));
+    assert_ok(ctx, tess_net_create(ctx, bare, &(tess_net_options){0}, &net));
+    assert_null(tess_net_targets(net, NULL));
+    tess_net_destroy(net);
+    tess_graph_destroy(bare);
+    tess_graph_destroy(graph);
+}
+
 /* Refused when the network is made, not in its first step. */
 static void batch_norm_of_one_value(void **state) {
     tess_context *ctx = *state;
@@ -302,6 +330,7 @@ int main(void) {
         cmocka_unit_test(training_folds_additions),
         cmocka_unit_test(plans_are_listed),
         cmocka_unit_test(arguments),
+        cmocka_unit_test(losses_and_their_ports),
         cmocka_unit_test(batch_norm_of_one_value),
     };
     return cmocka_run_group_tests(tests, check_setup, test_nets_teardown);

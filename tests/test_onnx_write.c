@@ -1,6 +1,7 @@
 /* Networks as ONNX models: every zoo network is written, read back with its shapes and weights, and accepted by ONNX's own
    checker, where python3-onnx is installed. No device. */
 #include "support/folder.h"
+#include "support/test_nets.h"
 
 #include "net/layer.h"
 #include "net/onnx/onnx_fold.h"
@@ -94,7 +95,7 @@ static void check_network(const tess_graph *graph, const char *path) {
     if (onnx_fold(model, &options, &error, &folded)) fail_msg("%s: %s", graph->name, error.text);
     int found = check_shapes(graph, model, folded), left_out = 0;
     for (int i = 0; i < graph->count; i++)
-        left_out += graph->layers[i].kind == LAYER_AUXILIARY;
+        left_out += i < graph->count - 1 && layer_kinds[graph->layers[i].kind].loss;
     assert_true(left_out ? found < graph->count : found == graph->count);
     check_weights(model, &weights);
     assert_int_equal(model->output_count, 1);
@@ -219,6 +220,18 @@ static void test_odd(void **state) {
     if (!check_with_onnx((char *const[]){path}, 1)) skip();
 }
 
+/* Ends other than a softmax; losses on the way are left out. */
+static void test_ends(void **state) {
+    static const char *const names[] = {"regression", "autoencoder"};
+    char paths[2][FOLDER_PATH_SIZE];
+    for (int i = 0; i < 2; i++) {
+        tess_graph *graph = test_net_graph(names[i]);
+        check_network(graph, folder_path(*state, names[i], paths[i]));
+        tess_graph_destroy(graph);
+    }
+    if (!check_with_onnx((char *const[]){paths[0], paths[1]}, 2)) skip();
+}
+
 /* The mapping of attributes, where shapes alone would not show an error. */
 static void test_attributes(void **state) {
     char path[FOLDER_PATH_SIZE];
@@ -300,10 +313,8 @@ static void test_refused(void **state) {
 int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_zoo),
-        IN_FOLDER(test_odd),
-        IN_FOLDER(test_attributes),
-        IN_FOLDER(test_refused),
+        IN_FOLDER(test_zoo),        IN_FOLDER(test_odd),     IN_FOLDER(test_ends),
+        IN_FOLDER(test_attributes), IN_FOLDER(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

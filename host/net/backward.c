@@ -1,15 +1,8 @@
 /* From the graph to a list of instructions: loss and gradients. Layers are taken in reverse order, so that all shares of a
    layer's output gradient have been added up before the layer itself comes. */
-#include "net/net.h"
+#include "net/layers/layers.h"
 
-/* Where the gradient of a layer's input is written. */
-struct sink {
-    int source; /* the layer it belongs to; -1: nobody wants it */
-    int slot;   /* SLOT_NONE: nobody wants it */
-    bool adds;  /* slot is a share that has to be added to what is there */
-};
-
-static tess_status sink_begin(struct lowering *lo, int input, struct sink *sink) {
+tess_status sink_begin(struct lowering *lo, int input, struct sink *sink) {
     int source = lo->layers[input].source;
     struct lowered *low = &lo->layers[source];
     *sink = (struct sink){.source = -1, .slot = SLOT_NONE};
@@ -33,13 +26,11 @@ static tess_status accumulate(struct lowering *lo, int source, int slot) {
                                       .slots = {[OP_X] = sum, [OP_AUX] = slot, [OP_Y] = sum}});
 }
 
-static tess_status sink_end(struct lowering *lo, const struct sink *sink) {
+tess_status sink_end(struct lowering *lo, const struct sink *sink) {
     return sink->adds ? accumulate(lo, sink->source, sink->slot) : TESS_OK;
 }
 
-/* The gradient of a layer's output is that of its input: adds it, or hands the slot over. The slot is not to be
-   used for the layer's output any more. */
-static tess_status hand_over(struct lowering *lo, int input, int slot) {
+tess_status hand_over(struct lowering *lo, int input, int slot) {
     int source = lo->layers[input].source;
     struct lowered *low = &lo->layers[source];
     if (!low->trains) return TESS_OK;
@@ -60,8 +51,7 @@ static tess_status hand_copy(struct lowering *lo, int input, int slot) {
                                                .slots = {[OP_X] = slot, [OP_Y] = sink.slot}});
 }
 
-/* From the gradient after the activation to that before it, in place. */
-static tess_status through_activation(struct lowering *lo, int index) {
+tess_status through_activation(struct lowering *lo, int index) {
     const struct lowered *low = &lo->layers[index];
     if (low->act.kind == TESS_ACT_NONE) return TESS_OK;
     return emit(lo->net,
@@ -77,7 +67,7 @@ static const struct param *param_of(const struct lowering *lo, int layer, int i)
     return &lo->net->params[lo->net->first_param[layer] + i];
 }
 
-static tess_status bias_gradient(struct lowering *lo, int index) {
+tess_status bias_gradient(struct lowering *lo, int index) {
     tess_net *net = lo->net;
     if (!net->graph->layers[index].bias) return TESS_OK;
     tess_tensor_desc desc = layer_desc(net, index);
@@ -297,20 +287,19 @@ static tess_status backward_batch_norm(struct lowering *lo, int index) {
     return low->residual < 0 ? TESS_OK : hand_over(lo, low->residual, low->grad);
 }
 
-/* Both kinds of classifiers. result: where the loss goes. */
-static tess_status backward_loss(struct lowering *lo, int index, float weight,
-                                 tess_tensor *result) {
+/* Both kinds of classifiers. */
+static tess_status backward_loss(struct lowering *lo, int index) {
     tess_net *net = lo->net;
     int input = net->graph->layers[index].inputs[0], labels = 0, slot = 0;
     struct sink dx;
     tess_status status = slot_add_fixed(net, net->labels, &labels);
-    if (!status) status = slot_add_fixed(net, result, &slot);
+    if (!status) status = slot_add_fixed(net, net->ops[index].result, &slot);
     if (!status) status = sink_begin(lo, input, &dx);
     if (status) return status;
     status = emit(net, &(struct instruction){.run = run_loss,
                                              .layer = index,
                                              .phases = PHASE_TRAIN,
-                                             .as.weight = weight,
+                                             .as.weight = net->graph->layers[index].as.weight,
                                              .workspace_bytes =
                                                  2 * (size_t)net->options.batch * sizeof(float),
                                              .slots = {[OP_X] = lo->layers[input].value,
@@ -320,35 +309,22 @@ static tess_status backward_loss(struct lowering *lo, int index, float weight,
     return status ? status : sink_end(lo, &dx);
 }
 
-static tess_status backward_softmax(struct lowering *lo, int index) {
-    return backward_loss(lo, index, 1, lo->net->result);
-}
-
-static tess_status backward_auxiliary(struct lowering *lo, int index) {
-    const tess_graph *graph = lo->net->graph;
-    int number = 0;
-    for (int i = 0; i < index; i++)
-        number += graph->layers[i].kind == LAYER_AUXILIARY;
-    return backward_loss(lo, index, graph->layers[index].as.weight,
-                         lo->net->auxiliary_results[number]);
-}
-
 static tess_status (*const backward_rows[LAYER_KINDS])(struct lowering *lo, int index) = {
     [LAYER_CONV] = backward_conv,       [LAYER_POOL] = backward_pool,
     [LAYER_FC] = backward_fc,           [LAYER_BATCH_NORM] = backward_batch_norm,
     [LAYER_LRN] = backward_lrn,         [LAYER_ACTIVATION] = backward_activation,
     [LAYER_ADD] = backward_add,         [LAYER_CONCAT] = backward_concat,
-    [LAYER_DROPOUT] = backward_dropout, [LAYER_AUXILIARY] = backward_auxiliary,
-    [LAYER_SOFTMAX] = backward_softmax,
+    [LAYER_DROPOUT] = backward_dropout, [LAYER_AUXILIARY] = backward_loss,
+    [LAYER_SOFTMAX] = backward_loss,    [LAYER_MSE] = mse_backward,
 };
 
-/* Classifiers always, for the loss; of the others those with a parameter before their output. */
+/* Losses always; of the others those with a parameter before their output and a loss behind it. */
 tess_status lower_backward(struct lowering *lo) {
     const tess_graph *graph = lo->net->graph;
     for (int i = graph->count - 1; i >= 0; i--) {
         const struct lowered *low = &lo->layers[i];
         enum layer_kind kind = graph->layers[i].kind;
-        bool wanted = low->trains || kind == LAYER_SOFTMAX || kind == LAYER_AUXILIARY;
+        bool wanted = layer_kinds[kind].loss || (low->trains && low->grad != SLOT_NONE);
         if (low->folded || !wanted || !backward_rows[kind]) continue;
         tess_status status = backward_rows[kind](lo, i);
         if (status)

@@ -88,9 +88,9 @@ static tess_status set_inputs(tess_graph *graph, struct layer *layer, const tess
                              "function gave",
                              layer->name, i);
         const struct layer *input = &graph->layers[in[i]];
-        if (input->kind == LAYER_SOFTMAX || input->kind == LAYER_AUXILIARY)
+        if (layer_is_leaf(input))
             return error_set(&graph->error, TESS_INVALID_ARGUMENT,
-                             "layer %s: follows %s, which is a classifier; build on the layer "
+                             "layer %s: follows %s, which nothing can follow; build on the layer "
                              "before it",
                              layer->name, input->name);
     }
@@ -128,9 +128,8 @@ static tess_status check_settings(tess_graph *graph, const struct layer *layer) 
     return TESS_OK;
 }
 
-/* Appends layer, of which kind and settings are filled in. */
-static tess_node add_layer(tess_graph *graph, struct layer layer, const char *name,
-                           const tess_node *in, int count) {
+tess_node graph_add_layer(tess_graph *graph, struct layer layer, const char *name,
+                          const tess_node *in, int count) {
     const struct layer_kind_info *kind = &layer_kinds[layer.kind];
     if (set_name(graph, &layer, name) || set_inputs(graph, &layer, in, count))
         return TESS_NODE_NONE;
@@ -153,8 +152,7 @@ fail:
     return TESS_NODE_NONE;
 }
 
-/* Whether building can go on; a NULL description is an error of its own. */
-static bool ready(tess_graph *graph, const void *settings, enum layer_kind kind) {
+bool graph_ready(tess_graph *graph, const void *settings, enum layer_kind kind) {
     if (!graph || graph->error.status) return false;
     if (!settings)
         error_set(&graph->error, TESS_INVALID_ARGUMENT, "%s: no description; pass one",
@@ -169,13 +167,13 @@ static int or_default(int value, int standard) {
 /* ---------------------------------------------------------------- building functions */
 
 tess_node tess_graph_input(tess_graph *graph, int c, int h, int w) {
-    if (!ready(graph, graph, LAYER_INPUT)) return TESS_NODE_NONE;
-    return add_layer(graph, (struct layer){.kind = LAYER_INPUT, .c = c, .h = h, .w = w}, NULL, NULL,
-                     0);
+    if (!graph_ready(graph, graph, LAYER_INPUT)) return TESS_NODE_NONE;
+    return graph_add_layer(graph, (struct layer){.kind = LAYER_INPUT, .c = c, .h = h, .w = w}, NULL,
+                           NULL, 0);
 }
 
 tess_node tess_graph_conv(tess_graph *graph, tess_node in, const tess_conv_layer *layer) {
-    if (!ready(graph, layer, LAYER_CONV)) return TESS_NODE_NONE;
+    if (!graph_ready(graph, layer, LAYER_CONV)) return TESS_NODE_NONE;
     const int pads[] = {layer->pad, layer->pad_top, layer->pad_bottom, layer->pad_left,
                         layer->pad_right};
     for (int i = 0; i < 5; i++) {
@@ -205,11 +203,11 @@ tess_node tess_graph_conv(tess_graph *graph, tess_node in, const tess_conv_layer
                                      .dilation_h = d,
                                      .dilation_w = or_default(layer->dilation_w, d),
                                      .groups = or_default(layer->groups, 1)}};
-    return add_layer(graph, conv, layer->name, &in, 1);
+    return graph_add_layer(graph, conv, layer->name, &in, 1);
 }
 
 tess_node tess_graph_pool(tess_graph *graph, tess_node in, const tess_pool_layer *layer) {
-    if (!ready(graph, layer, LAYER_POOL)) return TESS_NODE_NONE;
+    if (!graph_ready(graph, layer, LAYER_POOL)) return TESS_NODE_NONE;
     int r = layer->window_h, s = or_default(layer->window_w, r);
     int u = or_default(layer->stride_h, r);
     struct layer pool = {
@@ -226,79 +224,92 @@ tess_node tess_graph_pool(tess_graph *graph, tess_node in, const tess_pool_layer
                     .pad_right = layer->pad,
                     .ceil_mode = layer->ceil_mode,
                     .global = layer->global}};
-    return add_layer(graph, pool, layer->name, &in, 1);
+    return graph_add_layer(graph, pool, layer->name, &in, 1);
 }
 
 tess_node tess_graph_fc(tess_graph *graph, tess_node in, const tess_fc_layer *layer) {
-    if (!ready(graph, layer, LAYER_FC)) return TESS_NODE_NONE;
+    if (!graph_ready(graph, layer, LAYER_FC)) return TESS_NODE_NONE;
     struct layer fc = {.kind = LAYER_FC,
                        .act = layer->act,
                        .bias = !layer->no_bias,
                        .init = layer->init,
                        .as.fc.outputs = layer->outputs};
-    return add_layer(graph, fc, layer->name, &in, 1);
+    return graph_add_layer(graph, fc, layer->name, &in, 1);
 }
 
 tess_node tess_graph_batch_norm(tess_graph *graph, tess_node in,
                                 const tess_batch_norm_layer *layer) {
-    if (!ready(graph, layer, LAYER_BATCH_NORM)) return TESS_NODE_NONE;
+    if (!graph_ready(graph, layer, LAYER_BATCH_NORM)) return TESS_NODE_NONE;
     struct layer norm = {.kind = LAYER_BATCH_NORM,
                          .act = layer->act,
                          .as.norm = {.eps = layer->eps != 0 ? layer->eps : 1e-5f,
                                      .momentum = layer->momentum != 0 ? layer->momentum : 0.1f}};
-    return add_layer(graph, norm, layer->name, &in, 1);
+    return graph_add_layer(graph, norm, layer->name, &in, 1);
 }
 
 tess_node tess_graph_lrn(tess_graph *graph, tess_node in, const tess_lrn_layer *layer) {
-    if (!ready(graph, layer, LAYER_LRN)) return TESS_NODE_NONE;
+    if (!graph_ready(graph, layer, LAYER_LRN)) return TESS_NODE_NONE;
     struct layer lrn = {.kind = LAYER_LRN,
                         .as.lrn = {.size = or_default(layer->size, 5),
                                    .alpha = layer->alpha != 0 ? layer->alpha : 1e-4f,
                                    .beta = layer->beta != 0 ? layer->beta : 0.75f,
                                    .k = layer->k != 0 ? layer->k : 1}};
-    return add_layer(graph, lrn, layer->name, &in, 1);
+    return graph_add_layer(graph, lrn, layer->name, &in, 1);
 }
 
 tess_node tess_graph_activation(tess_graph *graph, tess_node in, const char *name, tess_act act) {
-    if (!ready(graph, graph, LAYER_ACTIVATION)) return TESS_NODE_NONE;
-    return add_layer(graph, (struct layer){.kind = LAYER_ACTIVATION, .act = act}, name, &in, 1);
+    if (!graph_ready(graph, graph, LAYER_ACTIVATION)) return TESS_NODE_NONE;
+    return graph_add_layer(graph, (struct layer){.kind = LAYER_ACTIVATION, .act = act}, name, &in,
+                           1);
 }
 
 tess_node tess_graph_add(tess_graph *graph, tess_node a, tess_node b, const char *name,
                          tess_act act) {
-    if (!ready(graph, graph, LAYER_ADD)) return TESS_NODE_NONE;
-    return add_layer(graph, (struct layer){.kind = LAYER_ADD, .act = act}, name,
-                     (const tess_node[]){a, b}, 2);
+    if (!graph_ready(graph, graph, LAYER_ADD)) return TESS_NODE_NONE;
+    return graph_add_layer(graph, (struct layer){.kind = LAYER_ADD, .act = act}, name,
+                           (const tess_node[]){a, b}, 2);
 }
 
 tess_node tess_graph_concat(tess_graph *graph, const tess_node *parts, int count,
                             const char *name) {
-    if (!ready(graph, parts, LAYER_CONCAT)) return TESS_NODE_NONE;
+    if (!graph_ready(graph, parts, LAYER_CONCAT)) return TESS_NODE_NONE;
     if (count < 1) {
         error_set(&graph->error, TESS_INVALID_ARGUMENT, "layer %s: no parts; pass at least one",
                   name ? name : "concat");
         return TESS_NODE_NONE;
     }
-    return add_layer(graph, (struct layer){.kind = LAYER_CONCAT}, name, parts, count);
+    return graph_add_layer(graph, (struct layer){.kind = LAYER_CONCAT}, name, parts, count);
 }
 
 tess_node tess_graph_dropout(tess_graph *graph, tess_node in, const char *name, float rate) {
-    if (!ready(graph, graph, LAYER_DROPOUT)) return TESS_NODE_NONE;
-    return add_layer(graph, (struct layer){.kind = LAYER_DROPOUT, .as.rate = rate}, name, &in, 1);
+    if (!graph_ready(graph, graph, LAYER_DROPOUT)) return TESS_NODE_NONE;
+    return graph_add_layer(graph, (struct layer){.kind = LAYER_DROPOUT, .as.rate = rate}, name, &in,
+                           1);
 }
 
 tess_node tess_graph_auxiliary(tess_graph *graph, tess_node in, const char *name, float weight) {
-    if (!ready(graph, graph, LAYER_AUXILIARY)) return TESS_NODE_NONE;
-    return add_layer(graph, (struct layer){.kind = LAYER_AUXILIARY, .as.weight = weight}, name, &in,
-                     1);
+    if (!graph_ready(graph, graph, LAYER_AUXILIARY)) return TESS_NODE_NONE;
+    return graph_add_layer(graph, (struct layer){.kind = LAYER_AUXILIARY, .as.weight = weight},
+                           name, &in, 1);
 }
 
 tess_node tess_graph_softmax(tess_graph *graph, tess_node in) {
-    if (!ready(graph, graph, LAYER_SOFTMAX)) return TESS_NODE_NONE;
-    return add_layer(graph, (struct layer){.kind = LAYER_SOFTMAX}, NULL, &in, 1);
+    if (!graph_ready(graph, graph, LAYER_SOFTMAX)) return TESS_NODE_NONE;
+    return graph_add_layer(graph, (struct layer){.kind = LAYER_SOFTMAX, .as.weight = 1}, NULL, &in,
+                           1);
 }
 
 /* ---------------------------------------------------------------- questions */
+
+int graph_classes(const struct tess_graph *graph) {
+    int classes = 0;
+    for (int i = 0; i < graph->count; i++) {
+        const struct layer *layer = &graph->layers[i];
+        if (layer->kind == LAYER_SOFTMAX) return layer->c;
+        if (layer->kind == LAYER_AUXILIARY && classes == 0) classes = layer->c;
+    }
+    return classes;
+}
 
 tess_status tess_graph_check(const tess_graph *graph, tess_error *error) {
     if (!graph) return error_set(error, TESS_INVALID_ARGUMENT, "graph: NULL; pass a graph");
@@ -310,17 +321,23 @@ tess_status tess_graph_check(const tess_graph *graph, tess_error *error) {
     if (last < 0)
         return error_set(error, TESS_INVALID_ARGUMENT,
                          "graph %s: has no input; begin with tess_graph_input", graph->name);
-    if (graph->layers[last].kind != LAYER_SOFTMAX)
+    if (!layer_kinds[graph->layers[last].kind].end)
         return error_set(error, TESS_INVALID_ARGUMENT,
-                         "graph %s: does not end with a softmax; end it with tess_graph_softmax",
+                         "graph %s: has no end; end it with tess_graph_softmax, tess_graph_mse or "
+                         "tess_graph_output",
                          graph->name);
+    int classes = graph_classes(graph);
     for (int i = 0; i < last; i++) {
         const struct layer *layer = &graph->layers[i];
-        if (layer->kind == LAYER_AUXILIARY && layer->c != graph->layers[last].c)
+        if (layer->kind == LAYER_AUXILIARY && layer->c != classes)
             return error_set(error, TESS_INVALID_SHAPE,
-                             "layer %s: has %d classes, the graph's end %d; give both the same",
-                             layer->name, layer->c, graph->layers[last].c);
-        if (layer->consumers == 0 && layer->kind != LAYER_AUXILIARY)
+                             "layer %s: has %d classes, another classifier %d; give both the same",
+                             layer->name, layer->c, classes);
+        if (layer->kind == LAYER_SOFTMAX || layer->kind == LAYER_OUTPUT)
+            return error_set(error, TESS_INVALID_ARGUMENT,
+                             "layer %s: ends the graph, but layers come after it; build it last",
+                             layer->name);
+        if (layer->consumers == 0 && !layer_is_leaf(layer))
             return error_set(error, TESS_INVALID_ARGUMENT,
                              "layer %s: nothing reads its output; use it or leave it out",
                              layer->name);

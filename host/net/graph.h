@@ -20,6 +20,8 @@ enum layer_kind {
     LAYER_DROPOUT,
     LAYER_AUXILIARY,
     LAYER_SOFTMAX,
+    LAYER_MSE,
+    LAYER_OUTPUT,
     LAYER_KINDS
 };
 
@@ -49,7 +51,7 @@ struct layer {
             float eps, momentum;
         } norm;
         float rate;   /* dropout */
-        float weight; /* auxiliary classifiers */
+        float weight; /* of a loss */
     } as;
 };
 
@@ -59,5 +61,13 @@ struct tess_graph {
     int count, capacity;
     tess_error error; /* the first; its status says whether there is one */
 };
+
+/* ---- graph.c, for building functions in other files */
+
+/* Whether building can go on; settings NULL: an error of its own. */
+bool graph_ready(tess_graph *graph, const void *settings, enum layer_kind kind);
+/* Appends layer, of which kind and settings are filled in; its node, or TESS_NODE_NONE. name: NULL for the kind and a number. */
+tess_node graph_add_layer(tess_graph *graph, struct layer layer, const char *name,
+                          const tess_node *in, int count);
 
 #endif

@@ -1,4 +1,4 @@
-#include "net/layer.h"
+#include "net/layers/layers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -205,8 +205,12 @@ const struct layer_kind_info layer_kinds[LAYER_KINDS] = {
     [LAYER_ADD] = {"add", true, shape_add, NULL, neurons, append_act},
     [LAYER_CONCAT] = {"concat", true, shape_concat, NULL, NULL, concat_describe},
     [LAYER_DROPOUT] = {"dropout", true, shape_dropout, NULL, neurons, dropout_describe},
-    [LAYER_AUXILIARY] = {"auxiliary", true, shape_auxiliary, NULL, neurons, auxiliary_describe},
-    [LAYER_SOFTMAX] = {"softmax", false, shape_softmax, NULL, neurons, NULL},
+    [LAYER_AUXILIARY] = {"auxiliary", true, shape_auxiliary, NULL, neurons, auxiliary_describe,
+                         .loss = true},
+    [LAYER_SOFTMAX] = {"softmax", false, shape_softmax, NULL, neurons, NULL, .loss = true,
+                       .end = true},
+    [LAYER_MSE] = {"mse", false, mse_shape, NULL, neurons, mse_describe, .loss = true, .end = true},
+    [LAYER_OUTPUT] = {"output", false, shape_same, NULL, NULL, NULL, .end = true},
 };
 
 tess_act layer_act(const struct tess_graph *graph, int index, int *folded) {

@@ -27,9 +27,19 @@ struct layer_kind_info {
     int (*params)(const struct layer *layer, struct param_spec specs[LAYER_PARAMS]);
     double (*flops)(const struct layer *layer); /* forward, one image; NULL: none */
     void (*describe)(const struct layer *layer, char detail[LAYER_DETAIL_SIZE]); /* NULL: "" */
+    bool loss; /* what training steps descend */
+    bool end;  /* a graph may end with it */
 };
 
 extern const struct layer_kind_info layer_kinds[LAYER_KINDS];
+
+/* Nothing can follow a loss or an end. */
+static inline bool layer_is_leaf(const struct layer *layer) {
+    return layer_kinds[layer->kind].loss || layer_kinds[layer->kind].end;
+}
+
+/* The classes of the graph's classifiers; 0: it has none. */
+int graph_classes(const struct tess_graph *graph);
 
 int layer_params(const struct layer *layer, struct param_spec specs[LAYER_PARAMS]);
 
@@ -50,6 +60,7 @@ tess_status shape_batch_norm(const struct tess_graph *graph, struct layer *layer
                              tess_error *error);
 tess_status shape_lrn(const struct tess_graph *graph, struct layer *layer, tess_error *error);
 tess_status shape_auxiliary(const struct tess_graph *graph, struct layer *layer, tess_error *error);
+tess_status loss_weight_check(const struct layer *layer, tess_error *error);
 tess_status shape_softmax(const struct tess_graph *graph, struct layer *layer, tess_error *error);
 
 #endif

@@ -1,6 +1,7 @@
 /* From the graph to a list of instructions: the forward part. */
 #include <stdlib.h>
 
+#include "net/layers/layers.h"
 #include "net/passes/passes.h"
 
 tess_tensor_desc layer_desc(const tess_net *net, int layer) {
@@ -329,6 +330,8 @@ static const struct forward_row {
     [LAYER_DROPOUT] = {forward_dropout, true},
     [LAYER_AUXILIARY] = {forward_auxiliary, false},
     [LAYER_SOFTMAX] = {forward_softmax, false},
+    [LAYER_MSE] = {output_forward, false},
+    [LAYER_OUTPUT] = {output_forward, false},
 };
 
 static tess_status lower_forward(struct lowering *lo, int index) {

@@ -1,6 +1,7 @@
 #include "net/passes/passes.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static tess_status settings_check(tess_context *ctx, const tess_graph *graph,
                                   const tess_net_options *options) {
@@ -14,6 +15,14 @@ static tess_status settings_check(tess_context *ctx, const tess_graph *graph,
         return context_fail(ctx, TESS_UNSUPPORTED,
                             "network %s: %d layers; it must be fewer than 2^16", graph->name,
                             graph->count);
+    bool loss = false;
+    for (int i = 0; i < graph->count; i++)
+        loss = loss || layer_kinds[graph->layers[i].kind].loss;
+    if (options && options->training && !loss)
+        return context_fail(ctx, TESS_INVALID_ARGUMENT,
+                            "network %s: no loss to train by; end the graph with "
+                            "tess_graph_softmax or add tess_graph_mse",
+                            graph->name);
     return TESS_OK;
 }
 
@@ -23,10 +32,24 @@ static tess_status operators_create(tess_net *net) {
         return context_fail(net->ctx, TESS_OUT_OF_HOST_MEMORY,
                             "no host memory; free some and try again");
     tess_status status = tess_eltwise_create(net->ctx, &net->eltwise);
-    if (!status)
+    if (!status && net->classes > 0)
         status = tess_softmax_create(net->ctx, net->options.batch, net->classes, &net->softmax);
     if (!status && net->options.training) status = tess_sgd_create(net->ctx, &net->sgd);
     return status;
+}
+
+/* What a loss reads and writes beside the layers' values. */
+static tess_status loss_create(tess_net *net, int index) {
+    const struct layer *layer = &net->graph->layers[index];
+    struct layer_ops *ops = &net->ops[index];
+    bool squared = layer->kind == LAYER_MSE;
+    tess_tensor_desc result = {TESS_F32, TESS_NHWC, 1, squared ? 1 : 2, 1, 1};
+    tess_tensor_desc targets = layer_desc(net, index);
+    tess_status status = tess_tensor_create(net->ctx, &result, &ops->result);
+    if (status || !squared) return status;
+    status = tess_tensor_create(net->ctx, &targets, &ops->targets);
+    if (status) return status;
+    return tess_mse_create(net->ctx, targets.n, targets.c * targets.h * targets.w, &ops->mse);
 }
 
 /* What the caller reads and writes, and so is never shared. */
@@ -34,20 +57,12 @@ static tess_status ports_create(tess_net *net) {
     tess_tensor_desc input = layer_desc(net, 0);
     tess_tensor_desc output = layer_desc(net, net->graph->count - 1);
     tess_tensor_desc labels = {TESS_I32, TESS_NHWC, net->options.batch, 1, 1, 1};
-    tess_tensor_desc result = {TESS_F32, TESS_NHWC, 1, 2, 1, 1};
     tess_status status = tess_tensor_create(net->ctx, &input, &net->input);
     if (!status) status = tess_tensor_create(net->ctx, &output, &net->output);
     if (status || !net->options.training) return status;
-    status = tess_tensor_create(net->ctx, &labels, &net->labels);
-    if (!status) status = tess_tensor_create(net->ctx, &result, &net->result);
-    net->auxiliary_results = calloc((size_t)net->graph->count, sizeof *net->auxiliary_results);
-    if (!status && !net->auxiliary_results)
-        return context_fail(net->ctx, TESS_OUT_OF_HOST_MEMORY,
-                            "no host memory; free some and try again");
+    if (net->classes > 0) status = tess_tensor_create(net->ctx, &labels, &net->labels);
     for (int i = 0; i < net->graph->count && !status; i++)
-        if (net->graph->layers[i].kind == LAYER_AUXILIARY)
-            status = tess_tensor_create(net->ctx, &result,
-                                        &net->auxiliary_results[net->auxiliary_count++]);
+        if (layer_kinds[net->graph->layers[i].kind].loss) status = loss_create(net, i);
     return status;
 }
 
@@ -66,7 +81,7 @@ tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_ne
     if (options) net->options = *options;
     if (net->options.batch == 0) net->options.batch = 1;
     net->conv_algo = debug ? debug->conv_algo : NULL;
-    net->classes = graph->layers[graph->count - 1].c;
+    net->classes = graph_classes(graph);
     status = passes_begin(net);
     if (!status) status = operators_create(net);
     if (!status) status = ports_create(net);
@@ -102,15 +117,14 @@ void tess_net_destroy(tess_net *net) {
         tess_batch_norm_destroy(net->ops[i].norm);
         tess_lrn_destroy(net->ops[i].lrn);
         folded_norm_destroy(net->ops[i].folded);
+        tess_tensor_destroy(net->ops[i].result);
+        tess_tensor_destroy(net->ops[i].targets);
+        tess_mse_destroy(net->ops[i].mse);
     }
     free(net->ops);
     tess_tensor_destroy(net->input);
     tess_tensor_destroy(net->labels);
     tess_tensor_destroy(net->output);
-    tess_tensor_destroy(net->result);
-    for (int i = 0; i < net->auxiliary_count; i++)
-        tess_tensor_destroy(net->auxiliary_results[i]);
-    free((void *)net->auxiliary_results);
     tess_eltwise_destroy(net->eltwise);
     tess_softmax_destroy(net->softmax);
     tess_sgd_destroy(net->sgd);
@@ -150,6 +164,7 @@ tess_status tess_net_gradients(tess_net *net, int valid, uint64_t step) {
                             valid, net->options.batch);
     net->training_now = true;
     net->step = step;
+    net->valid = valid;
     net->loss_scale = 1 / (float)valid;
     tess_status status = run(net, PHASE_TRAIN);
     net->has_result = status == TESS_OK;
@@ -171,18 +186,20 @@ tess_status tess_net_result(tess_net *net, float *loss_sum, int *correct) {
     if (!net->has_result)
         return context_fail(net->ctx, TESS_INVALID_ARGUMENT,
                             "network %s: no result; run a training step first", net->graph->name);
-    float result[2], auxiliary[2], sum;
-    tess_status status = tess_tensor_read(net->result, result, TESS_NHWC);
-    if (status) return status;
-    sum = result[0];
-    for (int i = 0, head = 0; i < net->graph->count && head < net->auxiliary_count; i++) {
-        if (net->graph->layers[i].kind != LAYER_AUXILIARY) continue;
-        status = tess_tensor_read(net->auxiliary_results[head++], auxiliary, TESS_NHWC);
+    float sum = 0;
+    int end = 0;
+    for (int i = 0; i < net->graph->count; i++) {
+        const struct layer *layer = &net->graph->layers[i];
+        float result[2] = {0, 0};
+        if (!net->ops[i].result) continue;
+        tess_status status = tess_tensor_read(net->ops[i].result, result, TESS_NHWC);
         if (status) return status;
-        sum += net->graph->layers[i].as.weight * auxiliary[0];
+        if (layer->kind == LAYER_MSE) result[0] /= (float)layer->c * (float)(layer->h * layer->w);
+        sum += layer->as.weight * result[0];
+        if (layer->kind == LAYER_SOFTMAX) end = (int)result[1];
     }
     if (loss_sum) *loss_sum = sum;
-    if (correct) *correct = (int)result[1];
+    if (correct) *correct = end;
     return TESS_OK;
 }
 
@@ -194,6 +211,15 @@ tess_tensor *tess_net_input(tess_net *net) {
 
 tess_tensor *tess_net_labels(tess_net *net) {
     return net ? net->labels : NULL;
+}
+
+tess_tensor *tess_net_targets(tess_net *net, const char *layer) {
+    for (int i = net ? net->graph->count - 1 : -1; i >= 0; i--) {
+        const struct layer *l = &net->graph->layers[i];
+        if (l->kind == LAYER_MSE && (!layer || strcmp(layer, l->name) == 0))
+            return net->ops[i].targets;
+    }
+    return NULL;
 }
 
 tess_tensor *tess_net_output(tess_net *net) {

@@ -76,6 +76,11 @@ struct layer_ops {
     tess_batch_norm *norm;
     tess_lrn *lrn;
     struct folded_norm *folded; /* a convolution's, with a batch normalisation in its weights */
+    /* Losses, in training: */
+    tess_tensor
+        *result; /* as the loss's operator writes it: sum, and for classifiers the correct rows */
+    tess_tensor *targets; /* squared error */
+    tess_mse *mse;
 };
 
 struct param {
@@ -93,16 +98,15 @@ struct tess_net {
     const char *conv_algo; /* as in struct net_debug */
     unsigned passes_off;   /* bit 1u << enum pass_id */
     int *merged;           /* [layer][pass]: 1 + the layer that pass merged it into, or 0 */
-    int classes;
+    int classes;           /* of the classifiers; 0: none */
 
     tess_eltwise *eltwise;
     tess_softmax *softmax;
     tess_sgd *sgd;
     struct layer_ops *ops; /* one a layer */
 
-    tess_tensor *input, *labels, *output, *result;
-    tess_tensor **auxiliary_results; /* as result, of the auxiliary classifiers; training */
-    int auxiliary_count;
+    tess_tensor *input, *output;
+    tess_tensor *labels; /* training with a classifier */
     /* All parameters one after the other, each at a multiple of base_align; the gaps hold zeros, and an update leaves
        them zero. NULL: no parameters, or no training. */
     tess_tensor *values, *grads, *velocities;
@@ -122,7 +126,8 @@ struct tess_net {
     tess_net_memory memory;
 
     const struct net_watch *watch; /* borrowed; NULL: nobody watches */
-    float loss_scale;              /* of the step that is being enqueued */
+    float loss_scale;              /* of the step that is being enqueued, as the next three */
+    int valid;
     uint64_t step;
     bool training_now; /* dropout is on */
     bool has_result;

@@ -115,13 +115,19 @@ static tess_status workspace_create(tess_net *net, const struct memory_limits *l
     return TESS_OK;
 }
 
-/* What lies outside the plan: input, labels, output, result. */
+static size_t rounded_bytes(const tess_tensor *tensor, size_t align) {
+    return tensor ? round_up(tess_tensor_desc_bytes(tess_tensor_get_desc(tensor)), align) : 0;
+}
+
+/* What lies outside the plan. */
 static size_t fixed_bytes(const tess_net *net, size_t align) {
-    tess_tensor *const fixed[] = {net->input, net->labels, net->output, net->result};
+    const tess_tensor *const ports[] = {net->input, net->labels, net->output};
     size_t bytes = 0;
-    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
-        if (fixed[i])
-            bytes += round_up(tess_tensor_desc_bytes(tess_tensor_get_desc(fixed[i])), align);
+    for (size_t i = 0; i < sizeof ports / sizeof ports[0]; i++)
+        bytes += rounded_bytes(ports[i], align);
+    for (int i = 0; i < net->graph->count; i++)
+        bytes +=
+            rounded_bytes(net->ops[i].result, align) + rounded_bytes(net->ops[i].targets, align);
     return bytes;
 }
 

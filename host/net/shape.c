@@ -147,13 +147,17 @@ tess_status shape_lrn(const struct tess_graph *graph, struct layer *layer, tess_
     return shape_same(graph, layer, error);
 }
 
+tess_status loss_weight_check(const struct layer *layer, tess_error *error) {
+    if (layer->as.weight > 0 && layer->as.weight <= 1000) return TESS_OK;
+    return error_set(error, TESS_INVALID_ARGUMENT,
+                     "a weight of %g; it must be above 0 and at most 1000",
+                     (double)layer->as.weight);
+}
+
 tess_status shape_auxiliary(const struct tess_graph *graph, struct layer *layer,
                             tess_error *error) {
-    if (!(layer->as.weight > 0 && layer->as.weight <= 1000))
-        return error_set(error, TESS_INVALID_ARGUMENT,
-                         "a weight of %g; it must be above 0 and at most 1000",
-                         (double)layer->as.weight);
-    return shape_softmax(graph, layer, error);
+    tess_status status = loss_weight_check(layer, error);
+    return status ? status : shape_softmax(graph, layer, error);
 }
 
 tess_status shape_softmax(const struct tess_graph *graph, struct layer *layer, tess_error *error) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/layer.h"
 #include "support/ref_act.h"
 
 static size_t layer_size(const struct layer *layer) {
@@ -248,20 +249,39 @@ static double cross_entropy(double *row, int classes, int32_t label) {
     return loss;
 }
 
+/* Summed over the rows with a label, of which it takes the mean over the elements. */
+static double squared_error(const struct ref_net *ref, int index, const int32_t *labels) {
+    const struct layer *layer = &ref->graph->layers[index];
+    size_t size = layer_size(layer);
+    double sum = 0;
+    for (size_t i = 0; i < (size_t)ref->batch * size; i++) {
+        double d = ref->values[index][i] - (double)ref->targets[i];
+        if (labels[i / size] >= 0) sum += d * d;
+    }
+    return sum / (double)size;
+}
+
+static double loss_of(struct ref_net *ref, int index, const int32_t *labels) {
+    const struct layer *layer = &ref->graph->layers[index];
+    double loss = 0;
+    if (layer->kind == LAYER_MSE) return squared_error(ref, index, labels);
+    for (int n = 0; n < ref->batch; n++)
+        loss +=
+            cross_entropy(ref->values[index] + (size_t)n * layer_size(layer), layer->c, labels[n]);
+    return loss;
+}
+
 static double loss_from(struct ref_net *ref, int first, const int32_t *labels) {
-    int last = ref->graph->count - 1, classes = ref->graph->layers[last].c;
+    int last = ref->graph->count - 1;
     double loss = 0;
     for (int i = first; i <= last; i++)
         layer_forward(ref, i);
     for (int i = 0; i <= last; i++) {
         const struct layer *layer = &ref->graph->layers[i];
-        bool auxiliary = layer->kind == LAYER_AUXILIARY;
-        if (i < last && !(auxiliary && ref->training)) continue;
-        double weight = auxiliary ? (double)layer->as.weight : 1;
+        bool counts = i == last ? ref->training || layer->kind == LAYER_SOFTMAX : ref->training;
+        if (!layer_kinds[layer->kind].loss || !counts) continue;
         if (i < first) layer_forward(ref, i);
-        for (int n = 0; n < ref->batch; n++)
-            loss += weight *
-                    cross_entropy(ref->values[i] + (size_t)n * (size_t)classes, classes, labels[n]);
+        loss += (double)layer->as.weight * loss_of(ref, i, labels);
     }
     return loss;
 }

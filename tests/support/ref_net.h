@@ -13,9 +13,10 @@ struct ref_net {
     double **params; /* in the order of tess_net_param; K C R S, K by C H W, vectors */
     size_t *param_sizes;
     int param_count;
-    int *first_param; /* by layer */
-    bool training;    /* batch normalisation takes the batch's statistics, not the running ones */
-    double **masks;   /* by layer: factors of dropout, N C H W; NULL: dropout is off */
+    int *first_param;     /* by layer */
+    const float *targets; /* of every squared error, N C H W; borrowed. NULL: there is none */
+    bool training;  /* batch normalisation takes the batch's statistics, not the running ones */
+    double **masks; /* by layer: factors of dropout, N C H W; NULL: dropout is off */
 };
 
 /* Takes the parameters from net, which must be of graph. Ended by ref_net_destroy. */
@@ -25,8 +26,8 @@ void ref_net_destroy(struct ref_net *ref);
 /* From now on as in a training step: fills the masks of all dropout layers as (seed, step) determine them, by asking tess_dropout about ones. */
 void ref_net_masks(struct ref_net *ref, tess_context *ctx, uint64_t seed, uint64_t step);
 
-/* Evaluates. input: N C H W. Summed cross-entropy over the rows whose label is not negative; in training plus that of the auxiliary
-   classifiers times their weights. The probabilities are then in values[last]. */
+/* Evaluates. input: N C H W. In training all losses, each summed over the rows whose label is not negative, times its weight; else the
+   cross-entropy of the end, if that is a softmax. The graph's output is then in values[last]. */
 double ref_net_loss(struct ref_net *ref, const float *input, const int32_t *labels);
 
 /* The same after a change to parameter index alone: evaluates from its layer on. */

@@ -105,9 +105,33 @@ static void build_normalised(tess_graph *g) {
     tess_graph_softmax(g, tess_graph_fc(g, x, &(tess_fc_layer){.outputs = 4}));
 }
 
-const struct test_net test_nets[] = {{"everything", build_everything}, {"residual", build_residual},
-                                     {"bare-front", build_bare_front}, {"linear", build_linear},
-                                     {"normalised", build_normalised}, {0}};
+/* No softmax: two squared errors, one of them of maps, a classifier on the way, and an end behind which there is none of them. */
+static void build_regression(tess_graph *g) {
+    tess_node x = tess_graph_input(g, 2, 5, 6);
+    x = tess_graph_conv(
+        g, x, &(tess_conv_layer){.filters = 3, .kernel_h = 3, .pad = 1, .act = ACT(TANH)});
+    tess_graph_mse(g, x, "maps", 0.4f);
+    tess_node y = tess_graph_conv(g, x, &(tess_conv_layer){.filters = 2, .kernel_h = 3});
+    x = tess_graph_fc(g, x, &(tess_fc_layer){.outputs = 4, .act = ACT(TANH)});
+    tess_graph_auxiliary(g, x, "class", 0.7f);
+    x = tess_graph_fc(g, x, &(tess_fc_layer){.outputs = 3});
+    tess_graph_mse(g, x, "vector", 2);
+    tess_graph_output(g, y);
+}
+
+/* As most regressions end. */
+static void build_autoencoder(tess_graph *g) {
+    tess_node x = tess_graph_input(g, 2, 3, 3);
+    x = tess_graph_fc(g, x, &(tess_fc_layer){.outputs = 2, .act = ACT(SIGMOID)});
+    x = tess_graph_fc(g, x, &(tess_fc_layer){.outputs = 18});
+    tess_graph_mse(g, x, NULL, 1);
+}
+
+const struct test_net test_nets[] = {
+    {"everything", build_everything},   {"residual", build_residual},
+    {"bare-front", build_bare_front},   {"linear", build_linear},
+    {"normalised", build_normalised},   {"regression", build_regression},
+    {"autoencoder", build_autoencoder}, {0}};
 
 tess_graph *test_net_graph(const char *name) {
     tess_error error = {0};
@@ -130,19 +154,37 @@ int test_nets_teardown(void **state) {
 
 struct test_batch test_batch_make(const tess_graph *graph, int batch, int valid, uint64_t seed) {
     tess_layer_info in = tess_graph_layer_info(graph, 0);
-    int classes = tess_graph_layer_info(graph, tess_graph_layer_count(graph) - 1).c;
-    size_t size = (size_t)batch * in.neurons;
+    int classes = graph_classes(graph);
+    size_t size = (size_t)batch * in.neurons, most = 0;
+    for (int i = 0; i < graph->count; i++) {
+        size_t neurons = (size_t)tess_graph_layer_info(graph, i).neurons;
+        if (graph->layers[i].kind == LAYER_MSE && neurons > most) most = neurons;
+    }
     struct test_batch made = {check_alloc(size * sizeof(float)),
-                              check_alloc((size_t)batch * sizeof(int32_t))};
+                              check_alloc((size_t)batch * sizeof(int32_t)),
+                              check_alloc((size_t)batch * most * sizeof(float))};
     check_random(made.input, size, -1, 1, seed);
+    check_random(made.targets, (size_t)batch * most, -1, 1, seed + 1);
     for (int n = 0; n < batch; n++)
-        made.labels[n] = n < valid ? (n * 7 + (int)(seed % 5)) % classes : -1;
+        made.labels[n] = n < valid ? (n * 7 + (int)(seed % 5)) % (classes ? classes : 1) : -1;
     return made;
 }
 
 void test_batch_free(struct test_batch *batch) {
     free(batch->input);
     free(batch->labels);
+    free(batch->targets);
+}
+
+void test_batch_write(tess_net *net, const struct test_batch *batch) {
+    tess_context *ctx = net->ctx;
+    assert_ok(ctx, tess_tensor_write(tess_net_input(net), batch->input, TESS_NCHW));
+    if (tess_net_labels(net))
+        assert_ok(ctx, tess_tensor_write(tess_net_labels(net), batch->labels, TESS_NHWC));
+    for (int i = 0; i < net->graph->count; i++) {
+        tess_tensor *targets = tess_net_targets(net, net->graph->layers[i].name);
+        if (targets) assert_ok(ctx, tess_tensor_write(targets, batch->targets, TESS_NCHW));
+    }
 }
 
 static void disturb(tess_context *ctx, tess_net *net) {
@@ -167,10 +209,7 @@ tess_net *test_net_make(tess_context *ctx, const tess_graph *graph, const tess_n
     assert_ok(ctx, net_create(ctx, graph, options, debug, &net));
     assert_ok(ctx, tess_net_init(net, 1));
     disturb(ctx, net);
-    if (!batch) return net;
-    assert_ok(ctx, tess_tensor_write(tess_net_input(net), batch->input, TESS_NCHW));
-    if (options->training)
-        assert_ok(ctx, tess_tensor_write(tess_net_labels(net), batch->labels, TESS_NHWC));
+    if (batch) test_batch_write(net, batch);
     return net;
 }
 

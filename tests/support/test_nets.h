@@ -23,11 +23,14 @@ int test_nets_teardown(void **state);
 struct test_batch {
     float *input; /* N C H W */
     int32_t *labels;
+    float *targets; /* of every squared error, from its first element on: N C H W */
 };
 
-/* Seeded noise and labels for a graph; rows from valid on have label -1. free() both. */
+/* Seeded noise and labels for a graph; rows from valid on have label -1. */
 struct test_batch test_batch_make(const tess_graph *graph, int batch, int valid, uint64_t seed);
 void test_batch_free(struct test_batch *batch);
+/* Into the network's input, labels and targets, as far as it has them. */
+void test_batch_write(tess_net *net, const struct test_batch *batch);
 
 /* Makes, initialises by seed 1 and feeds a network; also gives vectors (biases, scales) noise, so that they count. */
 tess_net *test_net_make(tess_context *ctx, const tess_graph *graph, const tess_net_options *options,

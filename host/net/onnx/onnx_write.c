@@ -310,6 +310,12 @@ static tess_status write_layer(struct writer *w, int index) {
                             "axis", 1);
         onnx_proto_output(&w->proto, output, 1, &layer->c);
         return TESS_OK;
+    case LAYER_MSE:
+    case LAYER_OUTPUT:
+        node1(w, "Identity", output, w->values[layer->inputs[0]]);
+        onnx_proto_output(&w->proto, output, w->flat[index] ? 1 : 3,
+                          (const int[]){layer->c, layer->h, layer->w});
+        return TESS_OK;
     default:
         return error_set(w->error, TESS_UNSUPPORTED,
                          "%s: layer %s has no form in ONNX yet; leave it out", w->path,
@@ -324,7 +330,7 @@ static tess_status write_layer(struct writer *w, int index) {
 static void plan_layers(const struct writer *w, bool *live) {
     const struct tess_graph *graph = w->graph;
     for (int i = graph->count - 1; i >= 0; i--) {
-        live[i] = live[i] || graph->layers[i].kind == LAYER_SOFTMAX;
+        live[i] = live[i] || i == graph->count - 1;
         for (int j = 0; live[i] && j < graph->layers[i].input_count; j++)
             live[graph->layers[i].inputs[j]] = true;
     }
