@@ -282,8 +282,13 @@ typedef enum tess_conv_pass {
 /* y[n,p,q,k] = sum_{r,s,c} x[n, p u - pt + r d, q v - pl + s e, c] w[r,s,c,k], per group; zero outside x.
    P = (H - d (R - 1) - 1 + pt + pb) / u + 1, Q likewise. Zero strides, dilations and groups mean 1. */
 /* What lies in the padding: zeros, or the image mirrored at its first and last pixel, which are not repeated
-   (... x2 x1 | x0 x1 x2 ...; less padding than pixels). */
-typedef enum tess_pad_mode { TESS_PAD_ZERO, TESS_PAD_MIRROR } tess_pad_mode;
+   (... x2 x1 | x0 x1 x2 ...; less padding than pixels). Padding layers also know a constant, and the edge repeated. */
+typedef enum tess_pad_mode {
+    TESS_PAD_ZERO,
+    TESS_PAD_MIRROR,
+    TESS_PAD_CONSTANT,
+    TESS_PAD_EDGE
+} tess_pad_mode;
 
 typedef struct tess_conv_desc {
     tess_dtype dtype;   /* TESS_F32 */
@@ -787,6 +792,70 @@ typedef struct tess_lrn_layer {
     float alpha, beta, k; /* as in tess_lrn_desc; 0: 1e-4, 0.75, 1 */
 } tess_lrn_layer;
 
+/* Transposed convolution: see tess_conv_transpose_desc. */
+typedef struct tess_conv_transpose_layer {
+    const char *name;
+    int filters;
+    int kernel_h, kernel_w; /* kernel_w 0: kernel_h */
+    int stride_h, stride_w; /* 0: 1, stride_w 0: stride_h */
+    int pad;                /* taken off all four sides, added to the ones below */
+    int pad_top, pad_bottom, pad_left, pad_right;
+    int out_pad_h, out_pad_w;           /* rows and columns more at the output's end */
+    int dilation_h, dilation_w, groups; /* 0: 1 */
+    bool no_bias;
+    tess_act act;
+    tess_init init;
+    float init_gain; /* factor on the initial weights; 0: 1 */
+} tess_conv_transpose_layer;
+
+typedef enum tess_upsample_mode {
+    TESS_UPSAMPLE_NEAREST, /* y[p,q] = x[floor(p H / P), floor(q W / Q)] */
+    TESS_UPSAMPLE_BILINEAR /* between the four pixels around the same place of the image, pixels being areas */
+} tess_upsample_mode;
+
+typedef struct tess_upsample_layer {
+    const char *name;
+    tess_upsample_mode mode;
+    int factor_h, factor_w; /* 0: 2, factor_w 0: factor_h */
+    int h, w; /* output size instead of factors, smaller ones included; 0: by the factors */
+    bool align_corners; /* bilinear: the corner pixels' centres stay where they are */
+} tess_upsample_layer;
+
+typedef struct tess_pad_layer {
+    const char *name;
+    tess_pad_mode mode;
+    float value; /* TESS_PAD_CONSTANT */
+    /* Negative: cut off, with zeros or a constant. */
+    int pad_top, pad_bottom, pad_left, pad_right;
+    int channels_before, channels_after;
+} tess_pad_layer;
+
+/* Parametric ReLU: see tess_prelu_desc. Its parameter is called weight, as in PyTorch. */
+typedef struct tess_prelu_layer {
+    const char *name;
+    bool shared; /* one slope for all channels */
+    float slope; /* initial; 0: 0.25, as in the paper */
+} tess_prelu_layer;
+
+/* Of two layers' outputs. */
+typedef enum tess_binary {
+    TESS_BINARY_MUL,
+    TESS_BINARY_ADD,
+    TESS_BINARY_SUB, /* a - b */
+    TESS_BINARY_DIV, /* a / b */
+    TESS_BINARY_MAX, /* as the minimum, shares the gradient among equal elements */
+    TESS_BINARY_MIN
+} tess_binary;
+
+typedef enum tess_reduce_mode { TESS_REDUCE_MEAN, TESS_REDUCE_SUM } tess_reduce_mode;
+
+/* The dimensions that become 1, at least one. */
+typedef struct tess_reduce_layer {
+    const char *name;
+    tess_reduce_mode mode;
+    bool over_c, over_h, over_w;
+} tess_reduce_layer;
+
 TESS_API tess_status tess_graph_create(const char *name, tess_error *error, tess_graph **out);
 TESS_API void tess_graph_destroy(tess_graph *graph);
 TESS_API tess_node tess_graph_input(tess_graph *graph, int c, int h, int w);
@@ -802,6 +871,24 @@ TESS_API tess_node tess_graph_add(tess_graph *graph, tess_node a, tess_node b, c
                                   tess_act act);
 TESS_API tess_node tess_graph_concat(tess_graph *graph, const tess_node *parts, int count,
                                      const char *name);
+TESS_API tess_node tess_graph_conv_transpose(tess_graph *graph, tess_node in,
+                                             const tess_conv_transpose_layer *layer);
+TESS_API tess_node tess_graph_upsample(tess_graph *graph, tess_node in,
+                                       const tess_upsample_layer *layer);
+TESS_API tess_node tess_graph_pad(tess_graph *graph, tess_node in, const tess_pad_layer *layer);
+TESS_API tess_node tess_graph_prelu(tess_graph *graph, tess_node in, const tess_prelu_layer *layer);
+/* Each of channels, height and width is the same in both, or 1 in one, which is then repeated: C x 1 x 1 gates scale C x H x W. For
+   two outputs of one shape tess_graph_add is faster. */
+TESS_API tess_node tess_graph_binary(tess_graph *graph, tess_binary kind, tess_node a, tess_node b,
+                                     const char *name);
+TESS_API tess_node tess_graph_reduce(tess_graph *graph, tess_node in,
+                                     const tess_reduce_layer *layer);
+/* The same elements, whose order is that of C H W; one of the dimensions may be -1: what the others leave. Flatten: -1, 1, 1. */
+TESS_API tess_node tess_graph_reshape(tess_graph *graph, tess_node in, const char *name, int c,
+                                      int h, int w);
+/* Output dimension i of C, H, W is the input's dimension order[i]: {0, 2, 1} exchanges height and width. */
+TESS_API tess_node tess_graph_transpose(tess_graph *graph, tess_node in, const char *name,
+                                        const int order[3]);
 TESS_API tess_node tess_graph_dropout(tess_graph *graph, tess_node in, const char *name,
                                       float rate);
 /* An auxiliary classifier (Szegedy et al. 2015): in training steps softmax with cross-entropy on the same labels, its loss and
@@ -879,13 +966,14 @@ TESS_API void tess_net_destroy(tess_net *net);
 /* Initial weights, the same on every device for a seed. Velocities become zero. Blocking. */
 TESS_API tess_status tess_net_init(tess_net *net, uint64_t seed);
 
-TESS_API tess_tensor *tess_net_input(tess_net *net);  /* N C H W as NHWC; borrowed */
+TESS_API tess_tensor *tess_net_input(tess_net *net); /* N C H W as NHWC; borrowed */
 /* TESS_I32, N values; borrowed. NULL without training or without a classifier. */
 TESS_API tess_tensor *tess_net_labels(tess_net *net);
 /* What the squared-error layer of that name compares with, of its input's shape, NHWC; NULL: the last such layer's. Borrowed; NULL
    without training, or if there is none. */
 TESS_API tess_tensor *tess_net_targets(tess_net *net, const char *layer);
-TESS_API tess_tensor *tess_net_output(tess_net *net); /* of the graph's end, e.g. N x classes; borrowed */
+TESS_API tess_tensor *
+tess_net_output(tess_net *net); /* of the graph's end, e.g. N x classes; borrowed */
 
 /* Input -> output, dropout off. */
 TESS_API tess_status tess_net_forward(tess_net *net);

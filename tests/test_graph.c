@@ -234,6 +234,86 @@ static void impossible_layers(void **state) {
     expect_error(graph, TESS_INVALID_SHAPE, "layer both");
 }
 
+/* Kinds that change shapes: sizes, words, and what cannot be. */
+static void shapes_and_gates(void **state) {
+    (void)state;
+    tess_node x, y;
+    tess_graph *graph = new_graph(4, 6, 5, &x);
+    x = tess_graph_conv_transpose(
+        graph, x,
+        &(tess_conv_transpose_layer){
+            .filters = 8, .kernel_h = 4, .stride_h = 2, .pad = 1, .out_pad_w = 1, .groups = 2});
+    expect_layer(graph, x, "8 4x4 / 2x2, pad 1 1 1 1, groups 2", 8, 12, 11, 264);
+    x = tess_graph_upsample(graph, x, &(tess_upsample_layer){.factor_w = 3});
+    expect_layer(graph, x, "nearest to 24x33", 8, 24, 33, 0);
+    x = tess_graph_upsample(
+        graph, x,
+        &(tess_upsample_layer){
+            .mode = TESS_UPSAMPLE_BILINEAR, .h = 5, .w = 7, .align_corners = true});
+    expect_layer(graph, x, "bilinear to 5x7, aligned corners", 8, 5, 7, 0);
+    x = tess_graph_pad(
+        graph, x,
+        &(tess_pad_layer){
+            .pad_top = 1, .pad_right = -2, .channels_before = 1, .channels_after = 3});
+    expect_layer(graph, x, "zeros 1 0 0 -2, channels 1 3", 12, 6, 5, 0);
+    x = tess_graph_prelu(graph, x, &(tess_prelu_layer){0});
+    expect_layer(graph, x, "a slope a channel", 12, 6, 5, 12);
+    y = tess_graph_reduce(graph, x, &(tess_reduce_layer){.over_h = true, .over_w = true});
+    expect_layer(graph, y, "mean over rows columns", 12, 1, 1, 0);
+    x = tess_graph_binary(graph, TESS_BINARY_MUL, y, x, NULL);
+    expect_layer(graph, x, "product", 12, 6, 5, 0);
+    assert_string_equal(tess_graph_layer_info(graph, x).name, "elementwise1");
+    x = tess_graph_transpose(graph, x, NULL, (const int[]){2, 0, 1});
+    expect_layer(graph, x, "CHW to WCH", 5, 12, 6, 0);
+    x = tess_graph_reshape(graph, x, NULL, 10, -1, 9);
+    expect_layer(graph, x, "to 10x4x9", 10, 4, 9, 0);
+    tess_graph_output(graph, x);
+    tess_error error = {0};
+    if (tess_graph_check(graph, &error)) fail_msg("%s", error.text);
+    tess_graph_destroy(graph);
+}
+
+static void impossible_shapes(void **state) {
+    (void)state;
+    tess_node x, y;
+    tess_graph *graph;
+#define BAD(status, what, call)                                                                    \
+    graph = new_graph(3, 8, 8, &x);                                                                \
+    y = tess_graph_pool(graph, x, &(tess_pool_layer){.window_h = 2});                              \
+    assert_int_equal(call, TESS_NODE_NONE);                                                        \
+    expect_error(graph, status, what)
+#define SHAPE       TESS_INVALID_SHAPE
+#define ARGUMENT    TESS_INVALID_ARGUMENT
+#define UP(...)     tess_graph_upsample(graph, x, &(tess_upsample_layer){__VA_ARGS__})
+#define PAD(...)    tess_graph_pad(graph, x, &(tess_pad_layer){__VA_ARGS__})
+#define DECONV(...) tess_graph_conv_transpose(graph, x, &(tess_conv_transpose_layer){__VA_ARGS__})
+#define REDUCE(...) tess_graph_reduce(graph, x, &(tess_reduce_layer){__VA_ARGS__})
+    BAD(SHAPE, "groups", DECONV(.filters = 4, .kernel_h = 3, .groups = 2));
+    BAD(SHAPE, "output padding", DECONV(.filters = 4, .kernel_h = 3, .out_pad_h = 1));
+    BAD(SHAPE, "padding -1", DECONV(.filters = 4, .kernel_h = 3, .pad_left = -1));
+    BAD(ARGUMENT, "upsampling mode", UP(.mode = (tess_upsample_mode)2));
+    BAD(ARGUMENT, "aligned corners", UP(.align_corners = true));
+    BAD(ARGUMENT, "a height of 9", UP(.h = 9));
+    BAD(ARGUMENT, "factor", UP(.factor_h = -1));
+    BAD(SHAPE, "2^31", UP(.factor_h = 2147483647));
+    BAD(ARGUMENT, "padding mode", PAD(.mode = (tess_pad_mode)4));
+    BAD(ARGUMENT, "-1 and 0 columns", PAD(.mode = TESS_PAD_EDGE, .pad_left = -1));
+    BAD(SHAPE, "8 and 0 rows of mirrored", PAD(.mode = TESS_PAD_MIRROR, .pad_top = 8));
+    BAD(SHAPE, "at least 1", PAD(.channels_after = -3));
+    BAD(SHAPE, "2^20", PAD(.pad_bottom = 2147483647));
+    BAD(ARGUMENT, "operation", tess_graph_binary(graph, (tess_binary)9, x, x, NULL));
+    BAD(SHAPE, "or 1 in one", tess_graph_binary(graph, TESS_BINARY_MUL, x, y, NULL));
+    BAD(ARGUMENT, "reduction", REDUCE(.mode = (tess_reduce_mode)2, .over_c = true));
+    BAD(ARGUMENT, "no dimension", REDUCE(.mode = TESS_REDUCE_SUM));
+    BAD(SHAPE, "another number", tess_graph_reshape(graph, x, NULL, 5, -1, 8));
+    BAD(SHAPE, "another number", tess_graph_reshape(graph, x, NULL, 3, 8, 9));
+    BAD(SHAPE, "may be -1", tess_graph_reshape(graph, x, NULL, -1, -1, 8));
+    BAD(SHAPE, "may be -1", tess_graph_reshape(graph, x, NULL, 0, 8, 8));
+    BAD(ARGUMENT, "order 0 1 1", tess_graph_transpose(graph, x, NULL, (const int[]){0, 1, 1}));
+    BAD(ARGUMENT, "no description", tess_graph_transpose(graph, x, NULL, NULL));
+    (void)y;
+}
+
 static void incomplete_graphs(void **state) {
     (void)state;
     tess_node x;
@@ -280,6 +360,8 @@ int main(void) {
         cmocka_unit_test(default_names_avoid_given_ones),
         cmocka_unit_test(first_error_sticks),
         cmocka_unit_test(impossible_layers),
+        cmocka_unit_test(shapes_and_gates),
+        cmocka_unit_test(impossible_shapes),
         cmocka_unit_test(incomplete_graphs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,11 +110,12 @@ static void partial_batch(void **state) {
 /* An inference network folds more; it must say the same. */
 static void inference(void **state) {
     tess_context *ctx = *state;
-    static const char *const names[] = {"everything",  "residual",          "bare-front",  "linear",
-                                        "normalised",  "regression",        "autoencoder", "lenet5",
-                                        "lenet5-relu", "convnetjs-cifar10", "resnet-tiny"};
+    static const char *const names[] = {
+        "everything",  "residual",          "bare-front", "linear", "normalised",
+        "regression",  "autoencoder",       "upsampling", "gated",  "lenet5",
+        "lenet5-relu", "convnetjs-cifar10", "resnet-tiny"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (check_tiny() && i >= 7) break;
+        if (check_tiny() && i >= 9) break;
         tess_graph *graph = test_net_graph(names[i]);
         struct test_batch batch = test_batch_make(graph, 2, 2, 9);
         tess_net *net = test_net_make(ctx, graph, &(tess_net_options){.batch = 2}, NULL, &batch);

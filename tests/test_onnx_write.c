@@ -222,14 +222,14 @@ static void test_odd(void **state) {
 
 /* Ends other than a softmax; losses on the way are left out. */
 static void test_ends(void **state) {
-    static const char *const names[] = {"regression", "autoencoder"};
-    char paths[2][FOLDER_PATH_SIZE];
-    for (int i = 0; i < 2; i++) {
+    static const char *const names[] = {"regression", "autoencoder", "upsampling", "gated"};
+    char paths[4][FOLDER_PATH_SIZE];
+    for (int i = 0; i < 4; i++) {
         tess_graph *graph = test_net_graph(names[i]);
         check_network(graph, folder_path(*state, names[i], paths[i]));
         tess_graph_destroy(graph);
     }
-    if (!check_with_onnx((char *const[]){paths[0], paths[1]}, 2)) skip();
+    if (!check_with_onnx((char *const[]){paths[0], paths[1], paths[2], paths[3]}, 4)) skip();
 }
 
 /* The mapping of attributes, where shapes alone would not show an error. */

@@ -310,12 +310,26 @@ static tess_status backward_loss(struct lowering *lo, int index) {
 }
 
 static tess_status (*const backward_rows[LAYER_KINDS])(struct lowering *lo, int index) = {
-    [LAYER_CONV] = backward_conv,       [LAYER_POOL] = backward_pool,
-    [LAYER_FC] = backward_fc,           [LAYER_BATCH_NORM] = backward_batch_norm,
-    [LAYER_LRN] = backward_lrn,         [LAYER_ACTIVATION] = backward_activation,
-    [LAYER_ADD] = backward_add,         [LAYER_CONCAT] = backward_concat,
-    [LAYER_DROPOUT] = backward_dropout, [LAYER_AUXILIARY] = backward_loss,
-    [LAYER_SOFTMAX] = backward_loss,    [LAYER_MSE] = mse_backward,
+    [LAYER_CONV] = backward_conv,
+    [LAYER_POOL] = backward_pool,
+    [LAYER_FC] = backward_fc,
+    [LAYER_BATCH_NORM] = backward_batch_norm,
+    [LAYER_LRN] = backward_lrn,
+    [LAYER_ACTIVATION] = backward_activation,
+    [LAYER_ADD] = backward_add,
+    [LAYER_CONCAT] = backward_concat,
+    [LAYER_DROPOUT] = backward_dropout,
+    [LAYER_AUXILIARY] = backward_loss,
+    [LAYER_SOFTMAX] = backward_loss,
+    [LAYER_MSE] = mse_backward,
+    [LAYER_CONV_TRANSPOSE] = conv_transpose_backward,
+    [LAYER_UPSAMPLE] = upsample_backward,
+    [LAYER_PAD] = pad_backward,
+    [LAYER_PRELU] = prelu_backward,
+    [LAYER_BINARY] = binary_backward,
+    [LAYER_REDUCE] = reduce_backward,
+    [LAYER_RESHAPE] = reshape_backward,
+    [LAYER_TRANSPOSE] = transpose_backward,
 };
 
 /* Losses always; of the others those with a parameter before their output and a loss behind it. */

@@ -172,17 +172,21 @@ tess_node tess_graph_input(tess_graph *graph, int c, int h, int w) {
                            NULL, 0);
 }
 
+bool graph_pads_fit(tess_graph *graph, const char *name, const int pads[5]) {
+    for (int i = 0; i < 5; i++) {
+        if (pads[i] >= 0 && pads[i] <= 1 << 20) continue;
+        error_set(&graph->error, TESS_INVALID_SHAPE,
+                  "layer %s: padding %d; it must be at least 0 and at most 2^20", name, pads[i]);
+        return false;
+    }
+    return true;
+}
+
 tess_node tess_graph_conv(tess_graph *graph, tess_node in, const tess_conv_layer *layer) {
     if (!graph_ready(graph, layer, LAYER_CONV)) return TESS_NODE_NONE;
     const int pads[] = {layer->pad, layer->pad_top, layer->pad_bottom, layer->pad_left,
                         layer->pad_right};
-    for (int i = 0; i < 5; i++) {
-        if (pads[i] >= 0 && pads[i] <= 1 << 20) continue;
-        error_set(&graph->error, TESS_INVALID_SHAPE,
-                  "layer %s: padding %d; it must be at least 0 and at most 2^20",
-                  layer->name ? layer->name : "conv", pads[i]);
-        return TESS_NODE_NONE;
-    }
+    if (!graph_pads_fit(graph, layer->name ? layer->name : "conv", pads)) return TESS_NODE_NONE;
     int u = or_default(layer->stride_h, 1), d = or_default(layer->dilation_h, 1);
     struct layer conv = {.kind = LAYER_CONV,
                          .act = layer->act,

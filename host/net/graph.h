@@ -22,6 +22,14 @@ enum layer_kind {
     LAYER_SOFTMAX,
     LAYER_MSE,
     LAYER_OUTPUT,
+    LAYER_CONV_TRANSPOSE,
+    LAYER_UPSAMPLE,
+    LAYER_PAD,
+    LAYER_PRELU,
+    LAYER_BINARY,
+    LAYER_REDUCE,
+    LAYER_RESHAPE,
+    LAYER_TRANSPOSE,
     LAYER_KINDS
 };
 
@@ -50,6 +58,27 @@ struct layer {
         struct {
             float eps, momentum;
         } norm;
+        tess_conv_transpose_desc conv_transpose; /* n 1, NHWC, every field filled in */
+        struct {
+            tess_upsample_mode mode;
+            int factor_h, factor_w;
+            bool align_corners;
+        } upsample;
+        struct {
+            tess_pad_mode mode;
+            float value;
+            int top, bottom, left, right, channels_before, channels_after;
+        } pad;
+        struct {
+            bool shared;
+            float slope; /* initial */
+        } prelu;
+        tess_binary binary;
+        struct {
+            tess_reduce_mode mode;
+            bool over_c, over_h, over_w;
+        } reduce;
+        int order[3]; /* transpose */
         float rate;   /* dropout */
         float weight; /* of a loss */
     } as;
@@ -69,5 +98,7 @@ bool graph_ready(tess_graph *graph, const void *settings, enum layer_kind kind);
 /* Appends layer, of which kind and settings are filled in; its node, or TESS_NODE_NONE. name: NULL for the kind and a number. */
 tess_node graph_add_layer(tess_graph *graph, struct layer layer, const char *name,
                           const tess_node *in, int count);
+/* Whether five numbers of padding are at least 0 and at most 2^20; else an error that names the layer. */
+bool graph_pads_fit(tess_graph *graph, const char *name, const int pads[5]);
 
 #endif

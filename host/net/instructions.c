@@ -1,9 +1,7 @@
 /* Each instruction is one call of an operator. */
-#include "net/net.h"
+#include "net/layers/layers.h"
 
-/* Training steps change values, loading and initialisation the parameter's view of it. Both versions only grow, so their sum
-   changes when either does. */
-static uint64_t weights_version(const tess_net *net, const struct instruction *in) {
+uint64_t weights_version(const tess_net *net, const struct instruction *in) {
     return 1 + net->values->version + in->t[OP_W]->version;
 }
 

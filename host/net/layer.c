@@ -22,14 +22,19 @@ static const char *const pool_names[] = {
     [TESS_POOL_WEIGHTED] = "weighted average",
 };
 
+const char *act_name(tess_activation kind) {
+    return act_names[kind];
+}
+
 /* ---------------------------------------------------------------- parameters */
 
-static struct param_spec vector_spec(const char *suffix, int count, enum param_start start) {
+struct param_spec vector_spec(const char *suffix, int count, float value) {
     return (struct param_spec){
         .suffix = suffix,
         .desc = {.dtype = TESS_F32, .layout = TESS_NHWC, .n = 1, .c = count, .h = 1, .w = 1},
         .rank = 1,
-        .start = start};
+        .start = START_VALUE,
+        .value = value};
 }
 
 static int conv_params(const struct layer *layer, struct param_spec specs[LAYER_PARAMS]) {
@@ -47,14 +52,14 @@ static int conv_params(const struct layer *layer, struct param_spec specs[LAYER_
                                    .fan_in = c * area,
                                    .fan_out = conv->k / conv->groups * area};
     if (!layer->bias) return 1;
-    specs[1] = vector_spec("bias", conv->k, START_ZERO);
+    specs[1] = vector_spec("bias", conv->k, 0);
     return 2;
 }
 
 static int pool_params(const struct layer *layer, struct param_spec specs[LAYER_PARAMS]) {
     if (layer->as.pool.mode != TESS_POOL_WEIGHTED) return 0;
-    specs[0] = vector_spec("scale", layer->c, START_ONE);
-    specs[1] = vector_spec("bias", layer->c, START_ZERO);
+    specs[0] = vector_spec("scale", layer->c, 1);
+    specs[1] = vector_spec("bias", layer->c, 0);
     return 2;
 }
 
@@ -72,15 +77,15 @@ static int fc_params(const struct layer *layer, struct param_spec specs[LAYER_PA
                                    .fan_in = layer->as.fc.inputs,
                                    .fan_out = k};
     if (!layer->bias) return 1;
-    specs[1] = vector_spec("bias", k, START_ZERO);
+    specs[1] = vector_spec("bias", k, 0);
     return 2;
 }
 
 static int batch_norm_params(const struct layer *layer, struct param_spec specs[LAYER_PARAMS]) {
-    specs[0] = vector_spec("weight", layer->c, START_ONE);
-    specs[1] = vector_spec("bias", layer->c, START_ZERO);
-    specs[2] = vector_spec("running_mean", layer->c, START_ZERO);
-    specs[3] = vector_spec("running_var", layer->c, START_ONE);
+    specs[0] = vector_spec("weight", layer->c, 1);
+    specs[1] = vector_spec("bias", layer->c, 0);
+    specs[2] = vector_spec("running_mean", layer->c, 0);
+    specs[3] = vector_spec("running_var", layer->c, 1);
     specs[2].state = specs[3].state = true;
     return 4;
 }
@@ -211,12 +216,22 @@ const struct layer_kind_info layer_kinds[LAYER_KINDS] = {
                        .end = true},
     [LAYER_MSE] = {"mse", false, mse_shape, NULL, neurons, mse_describe, .loss = true, .end = true},
     [LAYER_OUTPUT] = {"output", false, shape_same, NULL, NULL, NULL, .end = true},
+    [LAYER_CONV_TRANSPOSE] = {"convtranspose", true, conv_transpose_shape, conv_transpose_params,
+                              conv_transpose_flops, conv_transpose_describe},
+    [LAYER_UPSAMPLE] = {"upsample", true, upsample_shape, NULL, upsample_flops, upsample_describe},
+    [LAYER_PAD] = {"pad", true, pad_shape, NULL, NULL, pad_describe},
+    [LAYER_PRELU] = {"prelu", true, shape_same, prelu_params, neurons, prelu_describe},
+    [LAYER_BINARY] = {"elementwise", true, binary_shape, NULL, neurons, binary_describe},
+    [LAYER_REDUCE] = {"reduce", true, reduce_shape, NULL, NULL, reduce_describe},
+    [LAYER_RESHAPE] = {"reshape", true, reshape_shape, NULL, NULL, reshape_describe},
+    [LAYER_TRANSPOSE] = {"transpose", true, transpose_shape, NULL, NULL, transpose_describe},
 };
 
 tess_act layer_act(const struct tess_graph *graph, int index, int *folded) {
     const struct layer *layer = &graph->layers[index];
     bool can_fold = layer->kind == LAYER_CONV || layer->kind == LAYER_FC ||
                     layer->kind == LAYER_ADD || layer->kind == LAYER_BATCH_NORM ||
+                    layer->kind == LAYER_CONV_TRANSPOSE ||
                     (layer->kind == LAYER_POOL && layer->as.pool.mode == TESS_POOL_WEIGHTED);
     *folded = -1;
     if (!can_fold || layer->act.kind != TESS_ACT_NONE || layer->consumers != 1) return layer->act;

@@ -4,7 +4,7 @@
 
 #include "net/graph.h"
 
-enum param_start { START_WEIGHTS, START_ZERO, START_ONE };
+enum param_start { START_WEIGHTS, START_VALUE };
 
 /* One parameter of a layer. */
 struct param_spec {
@@ -12,6 +12,7 @@ struct param_spec {
     tess_tensor_desc desc; /* on the device */
     int rank;              /* in a file: 4: K C R S; 2: K by C H W; 1: a vector */
     enum param_start start;
+    float value;            /* START_VALUE */
     bool state;             /* saved and loaded, but not trained */
     double fan_in, fan_out; /* START_WEIGHTS */
 };
@@ -41,11 +42,21 @@ static inline bool layer_is_leaf(const struct layer *layer) {
 /* The classes of the graph's classifiers; 0: it has none. */
 int graph_classes(const struct tess_graph *graph);
 
+/* A vector of count elements that start as value. */
+struct param_spec vector_spec(const char *suffix, int count, float value);
+
+/* "ReLU", for summaries; "" for none. */
+const char *act_name(tess_activation kind);
+
 int layer_params(const struct layer *layer, struct param_spec specs[LAYER_PARAMS]);
 
 /* The activation that a layer's output goes through: its own, or that of an activation layer that is the
    only one to read it. *folded becomes that layer's index, or -1. */
 tess_act layer_act(const struct tess_graph *graph, int index, int *folded);
+
+/* Sets the output; an error where no tensor can be of that shape. */
+tess_status shape_set(struct layer *layer, int c, int h, int w, tess_error *error);
+tess_status weights_fit(double elements, tess_error *error);
 
 /* tess_status functions of shape.c, for the table. */
 tess_status shape_input(const struct tess_graph *graph, struct layer *layer, tess_error *error);

@@ -332,6 +332,14 @@ static const struct forward_row {
     [LAYER_SOFTMAX] = {forward_softmax, false},
     [LAYER_MSE] = {output_forward, false},
     [LAYER_OUTPUT] = {output_forward, false},
+    [LAYER_CONV_TRANSPOSE] = {conv_transpose_forward, true},
+    [LAYER_UPSAMPLE] = {upsample_forward, true},
+    [LAYER_PAD] = {pad_forward, true},
+    [LAYER_PRELU] = {prelu_forward, true},
+    [LAYER_BINARY] = {binary_forward, true},
+    [LAYER_REDUCE] = {reduce_forward, true},
+    [LAYER_RESHAPE] = {reshape_forward, true},
+    [LAYER_TRANSPOSE] = {transpose_forward, true},
 };
 
 static tess_status lower_forward(struct lowering *lo, int index) {

@@ -1,3 +1,4 @@
+#include "net/layers/layers.h"
 #include "net/passes/passes.h"
 
 #include <stdlib.h>
@@ -117,9 +118,7 @@ void tess_net_destroy(tess_net *net) {
         tess_batch_norm_destroy(net->ops[i].norm);
         tess_lrn_destroy(net->ops[i].lrn);
         folded_norm_destroy(net->ops[i].folded);
-        tess_tensor_destroy(net->ops[i].result);
-        tess_tensor_destroy(net->ops[i].targets);
-        tess_mse_destroy(net->ops[i].mse);
+        layer_ops_destroy(&net->ops[i]);
     }
     free(net->ops);
     tess_tensor_destroy(net->input);

@@ -76,6 +76,13 @@ struct layer_ops {
     tess_batch_norm *norm;
     tess_lrn *lrn;
     struct folded_norm *folded; /* a convolution's, with a batch normalisation in its weights */
+    tess_conv_transpose *conv_transpose[3]; /* by tess_conv_pass */
+    tess_prelu *prelu;
+    struct nd_binary *binary;
+    struct nd_pad *pad;
+    struct nd_resize *resize;
+    struct nd_reduce *reduce;
+    struct nd_move *move[2];
     /* Losses, in training: */
     tess_tensor
         *result; /* as the loss's operator writes it: sum, and for classifiers the correct rows */

@@ -149,7 +149,7 @@ static tess_status param_init(const tess_net *net, int index, uint64_t seed, flo
     /* The upper half of the streams: dropout uses the lower. */
     struct random_stream random = {.seed = seed, .stream = UINT64_C(1) << 63 | (uint64_t)index};
     if (param->spec.start != START_WEIGHTS)
-        return tess_tensor_fill(param->value, param->spec.start == START_ONE ? 1 : 0);
+        return tess_tensor_fill(param->value, param->spec.value);
     draw_weights(net, param, &random, data, tess_tensor_desc_elements(&param->spec.desc));
     return tess_tensor_write(param->value, data, TESS_NCHW);
 }

@@ -7,7 +7,7 @@ static const struct layer *input_of(const struct tess_graph *graph, const struct
 }
 
 /* Elements of a tensor are counted in an int. */
-static tess_status set_output(struct layer *layer, int c, int h, int w, tess_error *error) {
+tess_status shape_set(struct layer *layer, int c, int h, int w, tess_error *error) {
     if (c < 1 || h < 1 || w < 1)
         return error_set(error, TESS_INVALID_SHAPE,
                          "%dx%dx%d: each dimension must be at least 1; correct the shape", c, h, w);
@@ -21,7 +21,7 @@ static tess_status set_output(struct layer *layer, int c, int h, int w, tess_err
     return TESS_OK;
 }
 
-static tess_status weights_fit(double elements, tess_error *error) {
+tess_status weights_fit(double elements, tess_error *error) {
     if (elements <= 2147483647.0) return TESS_OK;
     return error_set(error, TESS_INVALID_SHAPE,
                      "%.0f weights: more than 2^31 - 1; make the layer smaller", elements);
@@ -31,7 +31,7 @@ tess_status shape_input(const struct tess_graph *graph, struct layer *layer, tes
     if (graph->count > 0)
         return error_set(error, TESS_INVALID_ARGUMENT,
                          "a second input: a graph has one; build on the first");
-    return set_output(layer, layer->c, layer->h, layer->w, error);
+    return shape_set(layer, layer->c, layer->h, layer->w, error);
 }
 
 tess_status shape_conv(const struct tess_graph *graph, struct layer *layer, tess_error *error) {
@@ -46,7 +46,7 @@ tess_status shape_conv(const struct tess_graph *graph, struct layer *layer, tess
     if (status) return status;
     status = weights_fit((double)conv->k * (conv->c / conv->groups) * conv->r * conv->s, error);
     if (status) return status;
-    return set_output(layer, conv->k, p, q, error);
+    return shape_set(layer, conv->k, p, q, error);
 }
 
 tess_status shape_pool(const struct tess_graph *graph, struct layer *layer, tess_error *error) {
@@ -64,7 +64,7 @@ tess_status shape_pool(const struct tess_graph *graph, struct layer *layer, tess
     pool->w = in->w;
     tess_status status = tess_pool_out_size(pool, error, &p, &q);
     if (status) return status;
-    return set_output(layer, in->c, p, q, error);
+    return shape_set(layer, in->c, p, q, error);
 }
 
 tess_status shape_fc(const struct tess_graph *graph, struct layer *layer, tess_error *error) {
@@ -75,12 +75,12 @@ tess_status shape_fc(const struct tess_graph *graph, struct layer *layer, tess_e
     layer->as.fc.inputs = in->c * in->h * in->w;
     tess_status status = weights_fit((double)layer->as.fc.inputs * layer->as.fc.outputs, error);
     if (status) return status;
-    return set_output(layer, layer->as.fc.outputs, 1, 1, error);
+    return shape_set(layer, layer->as.fc.outputs, 1, 1, error);
 }
 
 tess_status shape_same(const struct tess_graph *graph, struct layer *layer, tess_error *error) {
     const struct layer *in = input_of(graph, layer, 0);
-    return set_output(layer, in->c, in->h, in->w, error);
+    return shape_set(layer, in->c, in->h, in->w, error);
 }
 
 tess_status shape_add(const struct tess_graph *graph, struct layer *layer, tess_error *error) {
@@ -89,7 +89,7 @@ tess_status shape_add(const struct tess_graph *graph, struct layer *layer, tess_
         return error_set(error, TESS_INVALID_SHAPE,
                          "%s is %dx%dx%d and %s is %dx%dx%d; give both the same shape", a->name,
                          a->c, a->h, a->w, b->name, b->c, b->h, b->w);
-    return set_output(layer, a->c, a->h, a->w, error);
+    return shape_set(layer, a->c, a->h, a->w, error);
 }
 
 tess_status shape_concat(const struct tess_graph *graph, struct layer *layer, tess_error *error) {
@@ -106,7 +106,7 @@ tess_status shape_concat(const struct tess_graph *graph, struct layer *layer, te
                              "more than 2^31 - 1 channels; make the parts smaller");
         channels += part->c;
     }
-    return set_output(layer, channels, first->h, first->w, error);
+    return shape_set(layer, channels, first->h, first->w, error);
 }
 
 tess_status shape_dropout(const struct tess_graph *graph, struct layer *layer, tess_error *error) {

@@ -220,7 +220,7 @@ static double element(const struct ref_net *ref, int index, int n, int c, int h,
         return x[element_index] * (mask ? mask[i] : 1);
     }
     default:
-        return x[element_index];
+        return ref_layer_at(ref, index, n, c, h, w);
     }
 }
 

@@ -33,4 +33,7 @@ double ref_net_loss(struct ref_net *ref, const float *input, const int32_t *labe
 /* The same after a change to parameter index alone: evaluates from its layer on. */
 double ref_net_loss_after(struct ref_net *ref, int index, const int32_t *labels);
 
+/* ref_layers.c: an output element of the kinds that ref_net.c does not have itself, before the activation. */
+double ref_layer_at(const struct ref_net *ref, int index, int n, int c, int h, int w);
+
 #endif

@@ -127,11 +127,86 @@ static void build_autoencoder(tess_graph *g) {
     tess_graph_mse(g, x, NULL, 1);
 }
 
-const struct test_net test_nets[] = {
-    {"everything", build_everything},   {"residual", build_residual},
-    {"bare-front", build_bare_front},   {"linear", build_linear},
-    {"normalised", build_normalised},   {"regression", build_regression},
-    {"autoencoder", build_autoencoder}, {0}};
+/* Kinds for up-sampling and its shapes, around a bottleneck; reshaped and transposed on the way. */
+static void build_upsampling(tess_graph *g) {
+    tess_node x = tess_graph_input(g, 2, 4, 5);
+    x = tess_graph_conv(
+        g, x,
+        &(tess_conv_layer){.filters = 4, .kernel_h = 3, .stride_h = 2, .pad = 1, .act = ACT(TANH)});
+    tess_node y = tess_graph_conv_transpose(g, x,
+                                            &(tess_conv_transpose_layer){.filters = 2,
+                                                                         .kernel_h = 3,
+                                                                         .kernel_w = 2,
+                                                                         .stride_h = 2,
+                                                                         .pad_top = 1,
+                                                                         .out_pad_w = 1,
+                                                                         .groups = 2,
+                                                                         .act = ACT(ELU)});
+    y = tess_graph_conv_transpose(
+        g, y, &(tess_conv_transpose_layer){.filters = 3, .kernel_h = 2, .pad = 1, .no_bias = true});
+    y = tess_graph_activation(g, y, NULL, ACT(SIGMOID));
+    tess_node z = tess_graph_upsample(g, x, &(tess_upsample_layer){.factor_w = 1});
+    z = tess_graph_upsample(g, z,
+                            &(tess_upsample_layer){.mode = TESS_UPSAMPLE_BILINEAR, .h = 3, .w = 5});
+    z = tess_graph_upsample(
+        g, z,
+        &(tess_upsample_layer){
+            .mode = TESS_UPSAMPLE_BILINEAR, .h = 4, .w = 6, .align_corners = true});
+    z = tess_graph_reshape(g, z, NULL, 3, -1, 4);
+    z = tess_graph_transpose(g, z, NULL, (const int[]){1, 2, 0});
+    z = tess_graph_reshape(g, z, NULL, -1, 1, 1);
+    z = tess_graph_fc(g, z, &(tess_fc_layer){.outputs = 4, .act = ACT(TANH)});
+    z = tess_graph_reshape(g, z, NULL, 1, 2, 2);
+    y = tess_graph_fc(g, y, &(tess_fc_layer){.outputs = 4});
+    y = tess_graph_reshape(g, y, NULL, 1, 2, 2);
+    tess_graph_mse(g, tess_graph_concat(g, (const tess_node[]){y, z}, 2, NULL), NULL, 1.5f);
+}
+
+/* Padding in every mode, parametric ReLU, and two inputs with broadcasting: a gate a channel, one a pixel, a channel against a row. */
+static void build_gated(tess_graph *g) {
+    tess_node in = tess_graph_input(g, 3, 4, 5);
+    tess_node x = tess_graph_prelu(g, in, &(tess_prelu_layer){.slope = -0.5f});
+    x = tess_graph_conv(g, x, &(tess_conv_layer){.filters = 4, .kernel_h = 3});
+    x = tess_graph_prelu(g, x, &(tess_prelu_layer){.name = "slope", .shared = true});
+    x = tess_graph_pad(g, x,
+                       &(tess_pad_layer){.mode = TESS_PAD_MIRROR, .pad_top = 1, .pad_right = 2});
+    x = tess_graph_pad(
+        g, x,
+        &(tess_pad_layer){
+            .mode = TESS_PAD_EDGE, .pad_left = 2, .pad_bottom = 1, .channels_after = 1});
+    x = tess_graph_pad(g, x,
+                       &(tess_pad_layer){.mode = TESS_PAD_CONSTANT,
+                                         .value = 0.5f,
+                                         .pad_top = 1,
+                                         .pad_right = -3,
+                                         .channels_before = 1,
+                                         .channels_after = -1});
+    x = tess_graph_pad(g, x, &(tess_pad_layer){.channels_after = 1});
+    tess_node gate = tess_graph_reduce(g, x, &(tess_reduce_layer){.over_h = true, .over_w = true});
+    gate = tess_graph_fc(g, gate, &(tess_fc_layer){.outputs = 6, .act = ACT(SIGMOID)});
+    x = tess_graph_binary(g, TESS_BINARY_MUL, x, gate, "gated");
+    tess_node pixel =
+        tess_graph_reduce(g, x, &(tess_reduce_layer){.mode = TESS_REDUCE_SUM, .over_c = true});
+    pixel = tess_graph_activation(g, pixel, NULL, ACT(SIGMOID));
+    x = tess_graph_binary(g, TESS_BINARY_DIV, x, pixel, NULL);
+    tess_node y = tess_graph_binary(g, TESS_BINARY_SUB, gate, pixel, NULL);
+    x = tess_graph_binary(g, TESS_BINARY_MAX, x, y, NULL);
+    x = tess_graph_binary(g, TESS_BINARY_MIN, x, gate, NULL);
+    x = tess_graph_binary(g, TESS_BINARY_ADD, pixel, x, NULL);
+    x = tess_graph_binary(g, TESS_BINARY_MUL, x, x, "square");
+    tess_graph_softmax(g, tess_graph_fc(g, x, &(tess_fc_layer){.outputs = 3}));
+}
+
+const struct test_net test_nets[] = {{"everything", build_everything},
+                                     {"residual", build_residual},
+                                     {"bare-front", build_bare_front},
+                                     {"linear", build_linear},
+                                     {"normalised", build_normalised},
+                                     {"regression", build_regression},
+                                     {"autoencoder", build_autoencoder},
+                                     {"upsampling", build_upsampling},
+                                     {"gated", build_gated},
+                                     {0}};
 
 tess_graph *test_net_graph(const char *name) {
     tess_error error = {0};

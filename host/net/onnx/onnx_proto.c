@@ -169,6 +169,14 @@ char *onnx_proto_float(struct onnx_proto *proto, char *name, float value) {
     return onnx_proto_floats(proto, name, 0, NULL, copy);
 }
 
+char *onnx_proto_vector(struct onnx_proto *proto, char *name, size_t count, const float *data) {
+    int64_t dim = (int64_t)count;
+    float *copy = allocate(proto, count * sizeof *copy);
+    if (!copy) return NULL;
+    memcpy(copy, data, count * sizeof *copy);
+    return onnx_proto_floats(proto, name, 1, &dim, copy);
+}
+
 /* ---------------------------------------------------------------- nodes */
 
 Onnx__NodeProto *onnx_proto_node(struct onnx_proto *proto, const char *op, char *output,

@@ -29,8 +29,9 @@ void onnx_proto_output(struct onnx_proto *proto, char *name, int rank, const int
 char *onnx_proto_floats(struct onnx_proto *proto, char *name, int rank, const int64_t *dims,
                         const float *data);
 char *onnx_proto_ints(struct onnx_proto *proto, char *name, size_t count, const int64_t *data);
-/* A single number, copied. */
+/* A single number, and several, copied. */
 char *onnx_proto_float(struct onnx_proto *proto, char *name, float value);
+char *onnx_proto_vector(struct onnx_proto *proto, char *name, size_t count, const float *data);
 
 /* A node with one output and at most 8 attributes. name and output: the same text. NULL inputs are not written. */
 Onnx__NodeProto *onnx_proto_node(struct onnx_proto *proto, const char *op, char *output,

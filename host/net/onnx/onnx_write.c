@@ -1,7 +1,6 @@
 #include "net/onnx/onnx_write.h"
 
-#include "net/layer.h"
-#include "net/onnx/onnx_proto.h"
+#include "net/onnx/onnx_writer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,25 +9,13 @@
 #define LAYER_NODES   5 /* at most; likewise the next */
 #define LAYER_TENSORS 6
 
-struct writer {
-    struct onnx_proto proto;
-    const struct tess_graph *graph;
-    const struct safetensors *weights;
-    const char *path;
-    tess_error *error;
-    char **values; /* the name of each layer's output; NULL: the layer is left out */
-    bool *flat;    /* it is N x C; else N x C x H x W */
-};
-
 static bool is_pool(const struct layer *layer, tess_pool_mode mode) {
     return layer->kind == LAYER_POOL && layer->as.pool.mode == mode;
 }
 
 /* ---------------------------------------------------------------- parameters */
 
-/* The parameter "<layer>.<suffix>" as an initialiser; NULL with the writer's error, or after memory ran out. dims: the shape to
-   give it, if not that of the file. */
-static tess_status parameter(struct writer *w, const struct layer *layer,
+tess_status writer_parameter(struct writer *w, const struct layer *layer,
                              const struct param_spec *spec, int rank, const int64_t *dims,
                              char **out) {
     const tess_tensor_desc *d = &spec->desc;
@@ -48,8 +35,7 @@ static tess_status parameter(struct writer *w, const struct layer *layer,
     return TESS_OK;
 }
 
-/* All of a layer's, in the order of layer_params; those that it has not become NULL. */
-static tess_status parameters(struct writer *w, const struct layer *layer,
+tess_status writer_parameters(struct writer *w, const struct layer *layer,
                               char *out[LAYER_PARAMS]) {
     struct param_spec specs[LAYER_PARAMS];
     int count = layer_params(layer, specs);
@@ -57,7 +43,7 @@ static tess_status parameters(struct writer *w, const struct layer *layer,
     for (int i = 0; i < LAYER_PARAMS; i++)
         out[i] = NULL;
     for (int i = 0; i < count && !status; i++)
-        status = parameter(w, layer, &specs[i], 0, NULL, &out[i]);
+        status = writer_parameter(w, layer, &specs[i], 0, NULL, &out[i]);
     return status;
 }
 
@@ -67,8 +53,7 @@ static Onnx__NodeProto *node1(struct writer *w, const char *op, char *output, ch
     return onnx_proto_node(&w->proto, op, output, (char *const[]){input}, 1);
 }
 
-/* The output of input i, made N x C, or N x C x H x W. */
-static char *input_as(struct writer *w, int index, int i, bool flat) {
+char *writer_input(struct writer *w, int index, int i, bool flat) {
     const struct layer *layer = &w->graph->layers[index];
     int from = layer->inputs[i];
     char *value = w->values[from];
@@ -132,8 +117,8 @@ static tess_status write_act(struct writer *w, const struct layer *layer, char *
     return TESS_OK;
 }
 
-static void window_attributes(struct writer *w, Onnx__NodeProto *node, const int64_t *kernel,
-                              const int64_t *strides, const int64_t *pads) {
+void writer_window(struct writer *w, Onnx__NodeProto *node, const int64_t *kernel,
+                   const int64_t *strides, const int64_t *pads) {
     onnx_proto_attr_ints(&w->proto, node, "kernel_shape", 2, kernel);
     onnx_proto_attr_ints(&w->proto, node, "strides", 2, strides);
     onnx_proto_attr_ints(&w->proto, node, "pads", 4, pads);
@@ -155,16 +140,16 @@ static char *write_mirror(struct writer *w, const struct layer *layer, char *x) 
 static tess_status write_conv(struct writer *w, int index, char *output) {
     const struct layer *layer = &w->graph->layers[index];
     const tess_conv_desc *d = &layer->as.conv;
-    char *params[LAYER_PARAMS], *x = input_as(w, index, 0, false);
-    tess_status status = parameters(w, layer, params);
+    char *params[LAYER_PARAMS], *x = writer_input(w, index, 0, false);
+    tess_status status = writer_parameters(w, layer, params);
     if (status) return status;
     bool mirror = d->pad_mode == TESS_PAD_MIRROR;
     if (mirror) x = write_mirror(w, layer, x);
     Onnx__NodeProto *node =
         onnx_proto_node(&w->proto, "Conv", output, (char *const[]){x, params[0], params[1]}, 3);
     const int64_t none[4] = {0}, pads[4] = {d->pad_top, d->pad_left, d->pad_bottom, d->pad_right};
-    window_attributes(w, node, (const int64_t[]){d->r, d->s},
-                      (const int64_t[]){d->stride_h, d->stride_w}, mirror ? none : pads);
+    writer_window(w, node, (const int64_t[]){d->r, d->s},
+                  (const int64_t[]){d->stride_h, d->stride_w}, mirror ? none : pads);
     onnx_proto_attr_ints(&w->proto, node, "dilations", 2,
                          (const int64_t[]){d->dilation_h, d->dilation_w});
     onnx_proto_attr_int(&w->proto, node, "group", d->groups);
@@ -179,7 +164,7 @@ static void write_window_pool(struct writer *w, const struct layer *layer, char 
         return;
     }
     Onnx__NodeProto *node = node1(w, max ? "MaxPool" : "AveragePool", output, x);
-    window_attributes(
+    writer_window(
         w, node, (const int64_t[]){d->r, d->s},
         (const int64_t[]){d->stride_h ? d->stride_h : d->r, d->stride_w ? d->stride_w : d->s},
         (const int64_t[]){d->pad_top, d->pad_left, d->pad_bottom, d->pad_right});
@@ -192,7 +177,7 @@ static void write_window_pool(struct writer *w, const struct layer *layer, char 
 /* Weighted pooling is average pooling, times a scale and plus a bias a channel. */
 static tess_status write_pool(struct writer *w, int index, char *output) {
     const struct layer *layer = &w->graph->layers[index];
-    char *x = input_as(w, index, 0, false);
+    char *x = writer_input(w, index, 0, false);
     if (!is_pool(layer, TESS_POOL_WEIGHTED)) {
         write_window_pool(w, layer, x, output);
         return TESS_OK;
@@ -202,7 +187,7 @@ static tess_status write_pool(struct writer *w, int index, char *output) {
     char *params[2] = {NULL, NULL};
     layer_params(layer, specs);
     for (int i = 0; i < 2; i++) {
-        tess_status status = parameter(w, layer, &specs[i], 3, dims, &params[i]);
+        tess_status status = writer_parameter(w, layer, &specs[i], 3, dims, &params[i]);
         if (status) return status;
     }
     char *average = onnx_proto_text(&w->proto, "%s/average", layer->name);
@@ -214,8 +199,8 @@ static tess_status write_pool(struct writer *w, int index, char *output) {
 }
 
 static tess_status write_fc(struct writer *w, int index, char *output) {
-    char *params[LAYER_PARAMS], *x = input_as(w, index, 0, true);
-    tess_status status = parameters(w, &w->graph->layers[index], params);
+    char *params[LAYER_PARAMS], *x = writer_input(w, index, 0, true);
+    tess_status status = writer_parameters(w, &w->graph->layers[index], params);
     if (status) return status;
     Onnx__NodeProto *node =
         onnx_proto_node(&w->proto, "Gemm", output, (char *const[]){x, params[0], params[1]}, 3);
@@ -226,7 +211,7 @@ static tess_status write_fc(struct writer *w, int index, char *output) {
 static tess_status write_batch_norm(struct writer *w, int index, char *output) {
     const struct layer *layer = &w->graph->layers[index];
     char *p[LAYER_PARAMS], *x = w->values[layer->inputs[0]];
-    tess_status status = parameters(w, layer, p);
+    tess_status status = writer_parameters(w, layer, p);
     if (status) return status;
     Onnx__NodeProto *node = onnx_proto_node(&w->proto, "BatchNormalization", output,
                                             (char *const[]){x, p[0], p[1], p[2], p[3]}, 5);
@@ -255,7 +240,7 @@ static void write_joint(struct writer *w, int index, const char *op, char *outpu
         return;
     }
     for (int i = 0; i < layer->input_count; i++)
-        inputs[i] = input_as(w, index, i, flat);
+        inputs[i] = writer_input(w, index, i, flat);
     Onnx__NodeProto *node =
         onnx_proto_node(&w->proto, op, output, inputs, (size_t)layer->input_count);
     if (layer->kind == LAYER_CONCAT) onnx_proto_attr_int(&w->proto, node, "axis", 1);
@@ -306,7 +291,7 @@ static tess_status write_layer(struct writer *w, int index) {
     case LAYER_ACTIVATION:
         return write_act(w, layer, w->values[layer->inputs[0]]);
     case LAYER_SOFTMAX:
-        onnx_proto_attr_int(&w->proto, node1(w, "Softmax", output, input_as(w, index, 0, true)),
+        onnx_proto_attr_int(&w->proto, node1(w, "Softmax", output, writer_input(w, index, 0, true)),
                             "axis", 1);
         onnx_proto_output(&w->proto, output, 1, &layer->c);
         return TESS_OK;
@@ -317,14 +302,31 @@ static tess_status write_layer(struct writer *w, int index) {
                           (const int[]){layer->c, layer->h, layer->w});
         return TESS_OK;
     default:
-        return error_set(w->error, TESS_UNSUPPORTED,
-                         "%s: layer %s has no form in ONNX yet; leave it out", w->path,
-                         layer->name);
+        status = writer_other_layer(w, index, output);
+        break;
     }
     return status || layer->act.kind == TESS_ACT_NONE ? status : write_act(w, layer, output);
 }
 
 /* ---------------------------------------------------------------- the whole */
+
+/* Its output is N x C x H x W whatever its inputs are. */
+static bool is_spatial(const struct layer *layer) {
+    switch (layer->kind) {
+    case LAYER_INPUT:
+    case LAYER_CONV:
+    case LAYER_POOL:
+    case LAYER_CONV_TRANSPOSE:
+    case LAYER_UPSAMPLE:
+    case LAYER_PAD:
+    case LAYER_REDUCE:
+    case LAYER_RESHAPE:
+    case LAYER_TRANSPOSE:
+        return true;
+    default:
+        return layer->h > 1 || layer->w > 1;
+    }
+}
 
 /* Which layers the graph's end depends on, and which outputs are N x C. */
 static void plan_layers(const struct writer *w, bool *live) {
@@ -336,8 +338,7 @@ static void plan_layers(const struct writer *w, bool *live) {
     }
     for (int i = 0; i < graph->count; i++) {
         const struct layer *layer = &graph->layers[i];
-        bool spatial =
-            layer->kind == LAYER_INPUT || layer->kind == LAYER_CONV || layer->kind == LAYER_POOL;
+        bool spatial = is_spatial(layer);
         w->flat[i] = layer->kind == LAYER_FC || layer->kind == LAYER_SOFTMAX;
         for (int j = 0; !spatial && j < layer->input_count; j++)
             w->flat[i] = w->flat[i] || w->flat[layer->inputs[j]];
