@@ -334,6 +334,9 @@ typedef struct tess_conv_options {
     const char *algo;       /* NULL: the planner's choice; else only this algorithm */
     const char *config;     /* with algo: a configuration as tess_conv_plan_info prints it, the part
                                after "__"; NULL: the planner's choice */
+    bool
+        repack; /* the plan keeps no packed weights: each call packs them into the workspace, which is larger by
+                    them. For weights that change from call to call, as in training */
 } tess_conv_options;
 
 typedef struct tess_conv_info {
@@ -681,6 +684,7 @@ typedef struct tess_fc_desc {
     bool bias;
     tess_act act;
     bool forward_only; /* the backward passes are not prepared */
+    bool repack;       /* as in tess_conv_options */
     const char *
         backend; /* "clblast" or "conv", for all passes; NULL: the planner's choice. Borrowed during creation */
 } tess_fc_desc;

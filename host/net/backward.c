@@ -93,6 +93,7 @@ static tess_status conv_plan(struct lowering *lo, int index, tess_conv_pass pass
         &(tess_conv_options){.pass = pass,
                              .algo = net->conv_algo,
                              .strict = net->options.strict,
+                             .repack = true,
                              .limit_workspace = net->options.limit_workspace,
                              .workspace_limit = net->options.workspace_limit},
         &net->ops[index].conv[pass]);

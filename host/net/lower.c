@@ -94,6 +94,7 @@ static tess_status forward_conv(struct lowering *lo, int index) {
                                  .act = fused_act(low),
                                  .algo = net->conv_algo,
                                  .strict = net->options.strict,
+                                 .repack = net->options.training,
                                  .limit_workspace = net->options.limit_workspace,
                                  .workspace_limit = net->options.workspace_limit};
     int weight = param_slot(lo, index, 0);
@@ -224,6 +225,7 @@ static tess_status forward_fc(struct lowering *lo, int index) {
     struct lowered *low = &lo->layers[index];
     tess_fc_desc desc = {.n = net->options.batch,
                          .forward_only = !net->options.training,
+                         .repack = net->options.training,
                          .c = layer->as.fc.inputs,
                          .k = layer->as.fc.outputs,
                          .bias = layer->bias,

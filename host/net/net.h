@@ -65,7 +65,7 @@ struct instruction {
         float weight; /* of a loss */
     } as;
     tess_tensor *t[OPERANDS]; /* of the slots; NULL for SLOT_NONE */
-    tess_tensor *workspace;   /* NULL: none needed */
+    tess_tensor *workspace;   /* a view of an arena, owned; NULL: none needed */
 };
 
 /* The operators of one layer; owned. */
@@ -129,7 +129,6 @@ struct tess_net {
 
     tess_tensor **arenas;
     int arena_count;
-    tess_tensor *workspace;
     tess_net_memory memory;
 
     const struct net_watch *watch; /* borrowed; NULL: nobody watches */

@@ -32,6 +32,34 @@ static bool is_planned(const struct slot *slot) {
     return !slot->fixed && slot->first >= 0;
 }
 
+/* What the plan places: slots in their order, then workspaces, each alive during its instruction alone. */
+struct items {
+    struct memory_item *list; /* owned */
+    int slots, count;
+};
+
+static tess_status items_make(const tess_net *net, struct items *out) {
+    struct items items = {.list =
+                              calloc((size_t)net->slot_count + (size_t)net->instruction_count + 1,
+                                     sizeof *items.list)};
+    if (!items.list)
+        return context_fail(net->ctx, TESS_OUT_OF_HOST_MEMORY,
+                            "no host memory; free some and try again");
+    for (int i = 0; i < net->slot_count; i++)
+        if (is_planned(&net->slots[i]))
+            items.list[items.slots++] =
+                (struct memory_item){.bytes = tess_tensor_desc_bytes(&net->slots[i].desc),
+                                     .first = net->slots[i].first,
+                                     .last = net->slots[i].last};
+    items.count = items.slots;
+    for (int i = 0; i < net->instruction_count; i++)
+        if (net->instructions[i].workspace_bytes)
+            items.list[items.count++] = (struct memory_item){
+                .bytes = net->instructions[i].workspace_bytes, .first = i, .last = i};
+    *out = items;
+    return TESS_OK;
+}
+
 static tess_status arenas_create(tess_net *net, const struct memory_plan *plan) {
     if (plan->arena_count == 0) return TESS_OK;
     net->arenas = calloc((size_t)plan->arena_count, sizeof(tess_tensor *));
@@ -46,73 +74,65 @@ static tess_status arenas_create(tess_net *net, const struct memory_plan *plan) 
     return TESS_OK;
 }
 
-static tess_status slots_create(tess_net *net, const struct memory_item *items) {
-    for (int i = 0, item = 0; i < net->slot_count; i++) {
+static tess_status views_create(tess_net *net, const struct memory_item *item) {
+    tess_status status = TESS_OK;
+    for (int i = 0; i < net->slot_count && !status; i++) {
         struct slot *slot = &net->slots[i];
         if (!is_planned(slot)) continue;
-        slot->arena = items[item].arena;
-        slot->offset = items[item].offset;
-        item++;
-        tess_status status =
+        slot->arena = item->arena;
+        slot->offset = item->offset;
+        status =
             tess_tensor_view(net->arenas[slot->arena], &slot->desc, slot->offset, &slot->tensor);
-        if (status) return status;
+        item++;
     }
-    return TESS_OK;
-}
-
-/* The name of the layer that the item-th planned slot belongs to. */
-static const char *item_layer(const tess_net *net, int item) {
-    for (int i = 0; i < net->slot_count; i++)
-        if (is_planned(&net->slots[i]) && item-- == 0)
-            return net->graph->layers[net->slots[i].layer].name;
-    return "";
-}
-
-static tess_status place_slots(tess_net *net, const struct memory_limits *limits) {
-    struct memory_plan plan = {0};
-    struct memory_item *items = calloc((size_t)net->slot_count, sizeof *items);
-    int count = 0, culprit = 0;
-    if (!items)
-        return context_fail(net->ctx, TESS_OUT_OF_HOST_MEMORY,
-                            "no host memory; free some and try again");
-    for (int i = 0; i < net->slot_count; i++)
-        if (is_planned(&net->slots[i]))
-            items[count++] =
-                (struct memory_item){.bytes = tess_tensor_desc_bytes(&net->slots[i].desc),
-                                     .first = net->slots[i].first,
-                                     .last = net->slots[i].last};
-    tess_status status = memory_plan_make(items, count, limits, &net->ctx->error, &culprit, &plan);
-    if (status == TESS_OUT_OF_DEVICE_MEMORY)
-        error_prefix(&net->ctx->error, status, "layer %s", item_layer(net, culprit));
-    if (!status) status = arenas_create(net, &plan);
-    if (!status) status = slots_create(net, items);
-    net->memory.activations += plan.total;
-    net->memory.activations_unshared += plan.unshared;
-    memory_plan_end(&plan);
-    free(items);
+    for (int i = 0; i < net->instruction_count && !status; i++) {
+        struct instruction *in = &net->instructions[i];
+        if (!in->workspace_bytes) continue;
+        tess_tensor_desc desc = vector_desc(in->workspace_bytes);
+        status = tess_tensor_view(net->arenas[item->arena], &desc, item->offset, &in->workspace);
+        item++;
+    }
     return status;
 }
 
-/* One for all instructions: they run one after the other. */
-static tess_status workspace_create(tess_net *net, const struct memory_limits *limits) {
-    size_t bytes = 0;
+/* The layer that an item belongs to, and what it is. */
+static tess_status blame(tess_net *net, const struct items *items, int item, tess_status status) {
+    bool is_slot = item < items->slots;
     int layer = 0;
-    for (int i = 0; i < net->instruction_count; i++) {
-        if (net->instructions[i].workspace_bytes <= bytes) continue;
-        bytes = net->instructions[i].workspace_bytes;
-        layer = net->instructions[i].layer;
-    }
-    if (bytes == 0) return TESS_OK;
-    if (bytes > limits->arena)
-        return context_fail(net->ctx, TESS_OUT_OF_DEVICE_MEMORY,
-                            "layer %s: a workspace of %zu bytes, but the device gives at most %zu "
-                            "at once; limit the workspace",
-                            net->graph->layers[layer].name, bytes, limits->arena);
-    tess_tensor_desc desc = vector_desc(bytes);
-    tess_status status = tess_tensor_create(net->ctx, &desc, &net->workspace);
-    if (status) return error_prefix(&net->ctx->error, status, "workspace");
-    net->memory.workspace = bytes;
-    return TESS_OK;
+    for (int i = 0, next = 0; is_slot && i < net->slot_count; i++)
+        if (is_planned(&net->slots[i]) && next++ == item) layer = net->slots[i].layer;
+    if (!is_slot) layer = net->instructions[items->list[item].first].layer;
+    return error_prefix(&net->ctx->error, status, "layer %s%s", net->graph->layers[layer].name,
+                        is_slot ? "" : ", workspace");
+}
+
+/* total: of all arenas that hold the first count items, without making them. */
+static tess_status plan_total(tess_net *net, const struct items *items, int count,
+                              const struct memory_limits *limits, struct memory_plan *plan) {
+    int culprit = 0;
+    tess_status status =
+        memory_plan_make(items->list, count, limits, &net->ctx->error, &culprit, plan);
+    return status == TESS_OUT_OF_DEVICE_MEMORY ? blame(net, items, culprit, status) : status;
+}
+
+/* What workspaces cost is what they add to the arenas of the rest. */
+static tess_status place(tess_net *net, const struct memory_limits *limits) {
+    struct items items = {0};
+    struct memory_plan plan = {0};
+    tess_status status = items_make(net, &items);
+    if (!status) status = plan_total(net, &items, items.slots, limits, &plan);
+    size_t bare = plan.total;
+    net->memory.activations_unshared += plan.unshared;
+    memory_plan_end(&plan);
+    if (!status) status = plan_total(net, &items, items.count, limits, &plan);
+    if (bare > plan.total) bare = plan.total;
+    net->memory.activations += bare;
+    net->memory.workspace = plan.total - bare;
+    if (!status) status = arenas_create(net, &plan);
+    if (!status) status = views_create(net, items.list);
+    memory_plan_end(&plan);
+    free(items.list);
+    return status;
 }
 
 static size_t rounded_bytes(const tess_tensor *tensor, size_t align) {
@@ -135,14 +155,12 @@ tess_status net_memory_create(tess_net *net, const struct net_debug *debug) {
     struct memory_limits limits = limits_of(net, debug);
     net->memory.activations = fixed_bytes(net, limits.align);
     net->memory.activations_unshared = net->memory.activations;
-    tess_status status = place_slots(net, &limits);
-    if (!status) status = workspace_create(net, &limits);
+    tess_status status = place(net, &limits);
     if (status) return status;
     for (int i = 0; i < net->instruction_count; i++) {
         struct instruction *in = &net->instructions[i];
         for (int k = 0; k < OPERANDS; k++)
             in->t[k] = net->slots[in->slots[k]].tensor;
-        in->workspace = in->workspace_bytes ? net->workspace : NULL;
     }
     return TESS_OK;
 }
@@ -150,9 +168,10 @@ tess_status net_memory_create(tess_net *net, const struct net_debug *debug) {
 void net_memory_destroy(tess_net *net) {
     for (int i = 0; i < net->slot_count; i++)
         if (!net->slots[i].fixed) tess_tensor_destroy(net->slots[i].tensor);
+    for (int i = 0; i < net->instruction_count; i++)
+        tess_tensor_destroy(net->instructions[i].workspace);
     for (int i = 0; i < net->arena_count; i++)
         tess_tensor_destroy(net->arenas[i]);
-    tess_tensor_destroy(net->workspace);
     free(net->arenas);
     free(net->slots);
 }

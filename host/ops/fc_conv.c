@@ -23,7 +23,7 @@ static tess_status create(tess_context *ctx, const tess_fc_desc *desc, enum fc_p
                                                      TESS_CONV_BWD_WEIGHTS};
     const tess_conv_desc conv = {
         .n = desc->n, .c = desc->c, .h = 1, .w = 1, .k = desc->k, .r = 1, .s = 1};
-    tess_conv_options options = {.pass = passes[pass]};
+    tess_conv_options options = {.pass = passes[pass], .repack = desc->repack};
     if (pass == FC_FORWARD) {
         options.bias = desc->bias;
         options.act = desc->act;

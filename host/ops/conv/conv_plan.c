@@ -16,15 +16,34 @@ struct tess_conv_plan {
     void *state; /* the algorithm's */
     tess_tensor
         *packed; /* weights in the algorithm's arrangement; NULL: it takes them as they are */
+    bool repack; /* packed is a part of the workspace */
+    size_t packed_bytes; /* with repack */
+    cl_mem split_from;   /* the workspace that packed and rest are parts of; retained */
+    tess_tensor *rest;   /* what the algorithm uses as workspace */
     cl_mem
         packed_from; /* the weights that packed was made of, and their version; version 0: unknown */
     uint64_t packed_version;
 };
 
+static tess_tensor_desc floats(size_t bytes) {
+    return (tess_tensor_desc){TESS_F32, TESS_NHWC, 1, (int)((bytes + 3) / 4), 1, 1};
+}
+
+/* Where the algorithm's workspace begins in the caller's. */
+static size_t rest_offset(const tess_conv_plan *plan) {
+    size_t align = plan->ctx->device.base_align ? plan->ctx->device.base_align : 128;
+    return (plan->packed_bytes + align - 1) / align * align;
+}
+
 static tess_status create_packed(tess_conv_plan *plan) {
     size_t bytes = conv_algo_packed(plan->choice.algo, &plan->problem, &plan->choice.config);
     if (!bytes) return TESS_OK;
-    tess_tensor_desc desc = {TESS_F32, TESS_NHWC, 1, (int)((bytes + 3) / 4), 1, 1};
+    if (plan->repack) {
+        plan->packed_bytes = bytes;
+        plan->workspace = plan->workspace ? rest_offset(plan) + plan->workspace : bytes;
+        return TESS_OK;
+    }
+    tess_tensor_desc desc = floats(bytes);
     return tess_tensor_create(plan->ctx, &desc, &plan->packed);
 }
 
@@ -68,6 +87,7 @@ tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
     if (!plan)
         return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "convolution: no memory for a plan");
     plan->ctx = ctx;
+    plan->repack = options && options->repack;
     tess_status status = conv_problem_init(desc, options, &ctx->error, &plan->problem);
     if (!status) status = conv_choose(ctx, &plan->problem, options, &plan->choice);
     if (!status) status = create_state(plan);
@@ -81,9 +101,19 @@ tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
     return TESS_OK;
 }
 
+static void release_split(tess_conv_plan *plan) {
+    if (!plan->split_from) return;
+    tess_tensor_destroy(plan->packed);
+    tess_tensor_destroy(plan->rest);
+    plan->packed = plan->rest = NULL;
+    clReleaseMemObject(plan->split_from);
+    plan->split_from = NULL;
+}
+
 void tess_conv_plan_destroy(tess_conv_plan *plan) {
     if (!plan) return;
     if (plan->choice.algo) plan->choice.algo->destroy(plan->state);
+    release_split(plan);
     tess_tensor_destroy(plan->packed);
     free(plan);
 }
@@ -95,7 +125,7 @@ tess_conv_info tess_conv_plan_info(const tess_conv_plan *plan) {
                             .tier = plan->choice.tier,
                             .why = plan->choice.why,
                             .workspace = plan->workspace,
-                            .packed = plan->packed ? plan->packed->bytes : 0};
+                            .packed = plan->packed && !plan->repack ? plan->packed->bytes : 0};
 }
 
 static tess_status check_args(const tess_conv_plan *plan, const tess_conv_args *args) {
@@ -142,12 +172,42 @@ static tess_status refresh_packed(tess_conv_plan *plan, const tess_conv_args *ar
     return TESS_OK;
 }
 
+/* packed and rest become views of the workspace; nothing happens as long as that is the same. */
+static tess_status split(tess_conv_plan *plan, tess_tensor *workspace) {
+    if (plan->split_from == workspace->mem) return TESS_OK;
+    size_t offset = rest_offset(plan);
+    tess_tensor_desc packed = floats(plan->packed_bytes), rest = floats(plan->workspace - offset);
+    release_split(plan);
+    cl_int code = clRetainMemObject(workspace->mem);
+    if (code != CL_SUCCESS)
+        return context_fail_opencl(plan->ctx, code, "convolution: retaining the workspace");
+    plan->split_from = workspace->mem;
+    tess_status status = tess_tensor_view(workspace, &packed, 0, &plan->packed);
+    if (!status) status = tess_tensor_view(workspace, &rest, offset, &plan->rest);
+    if (status) release_split(plan);
+    return status;
+}
+
+static tess_status enqueue_repacked(tess_conv_plan *plan, const tess_conv_args *args) {
+    tess_conv_args own = *args;
+    tess_tensor *packed = args->workspace;
+    if (plan->workspace > plan->packed_bytes) {
+        tess_status status = split(plan, args->workspace);
+        if (status) return status;
+        packed = plan->packed;
+        own.workspace = plan->rest;
+    }
+    tess_status status = plan->choice.algo->pack(plan->state, args->w, packed);
+    return status ? status : plan->choice.algo->enqueue(plan->state, &own, packed);
+}
+
 tess_status tess_conv_plan_enqueue(tess_conv_plan *plan, const tess_conv_args *args) {
     if (!plan) return TESS_INVALID_ARGUMENT;
     if (!args)
         return context_fail(plan->ctx, TESS_INVALID_ARGUMENT,
                             "convolution %s: no arguments; give x, w and y", plan->config);
     tess_status status = check_args(plan, args);
+    if (!status && plan->packed_bytes) return enqueue_repacked(plan, args);
     if (!status) status = refresh_packed(plan, args);
     return status ? status : plan->choice.algo->enqueue(plan->state, args, plan->packed);
 }
