@@ -84,30 +84,11 @@ tess_status bias_gradient(struct lowering *lo, int index) {
 
 /* ---------------------------------------------------------------- one function a kind */
 
-static tess_status conv_plan(struct lowering *lo, int index, tess_conv_pass pass) {
-    tess_net *net = lo->net;
-    tess_conv_desc desc = net->graph->layers[index].as.conv;
-    desc.n = net->options.batch;
-    return tess_conv_plan_create(
-        net->ctx, &desc,
-        &(tess_conv_options){.pass = pass,
-                             .algo = net->conv_algo,
-                             .strict = net->options.strict,
-                             .repack = true,
-                             .limit_workspace = net->options.limit_workspace,
-                             .workspace_limit = net->options.workspace_limit},
-        &net->ops[index].conv[pass]);
-}
-
 static tess_status conv_emit(struct lowering *lo, int index, tess_conv_pass pass, int dx) {
     tess_net *net = lo->net;
-    tess_status status = conv_plan(lo, index, pass);
-    if (status) return status;
-    struct instruction in = {.layer = index,
-                             .phases = PHASE_TRAIN,
-                             .as.conv = net->ops[index].conv[pass],
-                             .slots[OP_DY] = lo->layers[index].grad};
-    in.workspace_bytes = tess_conv_plan_info(in.as.conv).workspace;
+    struct instruction in = {
+        .layer = index, .phases = PHASE_TRAIN, .slots[OP_DY] = lo->layers[index].grad};
+    conv_request(net, index, &(tess_conv_options){.pass = pass});
     if (pass == TESS_CONV_BWD_DATA) {
         in.run = run_conv_backward_data;
         in.slots[OP_W] = param_of(lo, index, 0)->value_slot;

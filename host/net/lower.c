@@ -85,29 +85,20 @@ static tess_status forward_conv(struct lowering *lo, int index) {
     tess_net *net = lo->net;
     const struct layer *layer = &net->graph->layers[index];
     struct lowered *low = &lo->layers[index];
-    tess_conv_plan **plan = &net->ops[index].conv[TESS_CONV_FWD];
-    tess_conv_desc desc = layer->as.conv;
-    desc.n = net->options.batch;
-    tess_conv_options options = {.pass = TESS_CONV_FWD,
-                                 .bias = layer->bias || low->norm >= 0,
-                                 .residual = low->residual >= 0,
-                                 .act = fused_act(low),
-                                 .algo = net->conv_algo,
-                                 .strict = net->options.strict,
-                                 .repack = net->options.training,
-                                 .limit_workspace = net->options.limit_workspace,
-                                 .workspace_limit = net->options.workspace_limit};
+    tess_status status = TESS_OK;
     int weight = param_slot(lo, index, 0);
     int bias = layer->bias ? param_slot(lo, index, 1) : SLOT_NONE;
-    tess_status status = tess_conv_plan_create(net->ctx, &desc, &options, plan);
-    if (!status && low->norm >= 0) status = lower_folded_norm(lo, index, &weight, &bias);
+    conv_request(net, index,
+                 &(tess_conv_options){.pass = TESS_CONV_FWD,
+                                      .bias = layer->bias || low->norm >= 0,
+                                      .residual = low->residual >= 0,
+                                      .act = fused_act(low)});
+    if (low->norm >= 0) status = lower_folded_norm(lo, index, &weight, &bias);
     if (status) return status;
     return emit(net, &(struct instruction){
                          .run = run_conv_forward,
                          .layer = index,
                          .phases = PHASE_BOTH,
-                         .as.conv = *plan,
-                         .workspace_bytes = tess_conv_plan_info(*plan).workspace,
                          .slots = {[OP_X] = value_of(lo, layer, 0),
                                    [OP_W] = weight,
                                    [OP_BIAS] = bias,

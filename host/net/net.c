@@ -89,6 +89,7 @@ tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_ne
     if (!status) status = net_params_create(net);
     uint64_t before = ctx->counters.device_bytes;
     if (!status) status = net_lower(net);
+    if (!status) status = convs_create(net, NULL);
     net->memory.operators = (size_t)(ctx->counters.device_bytes - before);
     if (!status) status = net_memory_create(net, debug);
     if (status) goto fail;

@@ -17,6 +17,8 @@ enum { PHASE_INFER = 1, PHASE_TRAIN = 2, PHASE_BOTH = 3 };
 
 enum { SLOT_NONE = 0 }; /* slot 0 is no buffer */
 
+struct conv_choice; /* ops/conv/conv_algo.h */
+
 struct slot {
     tess_tensor_desc desc;
     int layer;           /* whose output or gradient; for messages */
@@ -53,7 +55,8 @@ struct instruction {
     int slots[OPERANDS];
     size_t workspace_bytes;
     union {
-        tess_conv_plan *conv; /* borrowed from the network's layer_ops, as the next five */
+        tess_conv_plan *
+            conv; /* borrowed from the network's layer_ops, as the next five. NULL while lowering */
         tess_pool *pool;
         tess_fc *fc;
         tess_batch_norm *norm;
@@ -70,7 +73,11 @@ struct instruction {
 
 /* The operators of one layer; owned. */
 struct layer_ops {
-    tess_conv_plan *conv[3]; /* by tess_conv_pass */
+    struct conv_request {
+        tess_conv_options options;
+        bool wanted;
+    } requests[3];           /* by tess_conv_pass, as the next */
+    tess_conv_plan *conv[3]; /* made when the whole network is known */
     tess_pool *pool;
     tess_fc *fc;
     tess_batch_norm *norm;
@@ -231,6 +238,16 @@ tess_status run_loss(const tess_net *net, const struct instruction *in);
 
 /* What an instruction does, for tables of times: "conv forward". NULL: one that is not from instructions.c. */
 const char *instruction_name(const struct instruction *in);
+
+/* ---- net_convs.c */
+
+/* Lowering: a convolution layer's pass will need a plan. Of options, pass and epilogue count. */
+void conv_request(tess_net *net, int layer, const tess_conv_options *options);
+/* The pass of a convolution's instruction; false: it is no such instruction. */
+bool conv_pass_of(const struct instruction *in, tess_conv_pass *pass);
+/* Makes the plans that were requested and gives them to the instructions. choices: [layer][pass], NULL where the planner decides;
+   may be NULL. */
+tess_status convs_create(tess_net *net, const struct conv_choice *const *choices);
 
 /* ---- net_memory.c */
 

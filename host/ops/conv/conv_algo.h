@@ -136,10 +136,34 @@ struct conv_choice {
     struct conv_config config;
     const char *tier; /* as in tess_conv_info */
     char why[200];
+    double seconds; /* measured here; 0: not measured */
 };
 
 /* Chooses algorithm and configuration for a checked problem; nothing is compiled. options may be NULL. */
 tess_status conv_choose(tess_context *ctx, const struct conv_problem *problem,
                         const tess_conv_options *options, struct conv_choice *out);
+
+/* One of several ways to do a problem. */
+struct conv_candidate {
+    struct conv_choice choice;
+    double seconds;           /* predicted, or measured here; with repack it includes the packing */
+    size_t workspace, packed; /* bytes, as the plan would say: with repack, packed is 0 */
+};
+enum { CONV_CANDIDATES = 32 };
+
+/* Fills out with conv_choose's answer first, and then with those that are predicted the fastest of all that need as little
+   workspace and packed weights; one that needs neither is always among them unless the options name an algorithm. Predictions
+   are scaled by what was measured on the problem, and nothing is taken to be faster than conv_choose's answer. */
+tess_status conv_candidates(tess_context *ctx, const struct conv_problem *problem,
+                            const tess_conv_options *options,
+                            struct conv_candidate out[CONV_CANDIDATES], int *count);
+
+/* tess_conv_plan_create with the planner's answer at hand; NULL: asks it. */
+tess_status conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
+                             const tess_conv_options *options, const struct conv_choice *choice,
+                             tess_conv_plan **out);
+
+/* The first multiple of the device's base_align from bytes on: where the algorithm's workspace begins behind packed weights. */
+size_t conv_rest_offset(const tess_context *ctx, size_t packed);
 
 #endif

@@ -29,10 +29,9 @@ static tess_tensor_desc floats(size_t bytes) {
     return (tess_tensor_desc){TESS_F32, TESS_NHWC, 1, (int)((bytes + 3) / 4), 1, 1};
 }
 
-/* Where the algorithm's workspace begins in the caller's. */
-static size_t rest_offset(const tess_conv_plan *plan) {
-    size_t align = plan->ctx->device.base_align ? plan->ctx->device.base_align : 128;
-    return (plan->packed_bytes + align - 1) / align * align;
+size_t conv_rest_offset(const tess_context *ctx, size_t packed) {
+    size_t align = ctx->device.base_align ? ctx->device.base_align : 128;
+    return (packed + align - 1) / align * align;
 }
 
 static tess_status create_packed(tess_conv_plan *plan) {
@@ -40,7 +39,8 @@ static tess_status create_packed(tess_conv_plan *plan) {
     if (!bytes) return TESS_OK;
     if (plan->repack) {
         plan->packed_bytes = bytes;
-        plan->workspace = plan->workspace ? rest_offset(plan) + plan->workspace : bytes;
+        plan->workspace =
+            plan->workspace ? conv_rest_offset(plan->ctx, bytes) + plan->workspace : bytes;
         return TESS_OK;
     }
     tess_tensor_desc desc = floats(bytes);
@@ -79,8 +79,9 @@ static tess_status record(const tess_conv_plan *plan) {
     return plan_record_add(plan->ctx, conv_pass_name(plan->problem.pass), key, plan->config);
 }
 
-tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
-                                  const tess_conv_options *options, tess_conv_plan **out) {
+tess_status conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
+                             const tess_conv_options *options, const struct conv_choice *choice,
+                             tess_conv_plan **out) {
     if (!ctx) return TESS_INVALID_ARGUMENT;
     if (!out) return context_fail(ctx, TESS_INVALID_ARGUMENT, "convolution: out is NULL; give it");
     tess_conv_plan *plan = calloc(1, sizeof *plan);
@@ -89,7 +90,10 @@ tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
     plan->ctx = ctx;
     plan->repack = options && options->repack;
     tess_status status = conv_problem_init(desc, options, &ctx->error, &plan->problem);
-    if (!status) status = conv_choose(ctx, &plan->problem, options, &plan->choice);
+    if (!status && choice)
+        plan->choice = *choice;
+    else if (!status)
+        status = conv_choose(ctx, &plan->problem, options, &plan->choice);
     if (!status) status = create_state(plan);
     if (status && plan->choice.algo) status = create_generic(plan, options, status);
     if (!status) status = record(plan);
@@ -99,6 +103,11 @@ tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
     }
     *out = plan;
     return TESS_OK;
+}
+
+tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
+                                  const tess_conv_options *options, tess_conv_plan **out) {
+    return conv_plan_create(ctx, desc, options, NULL, out);
 }
 
 static void release_split(tess_conv_plan *plan) {
@@ -175,7 +184,7 @@ static tess_status refresh_packed(tess_conv_plan *plan, const tess_conv_args *ar
 /* packed and rest become views of the workspace; nothing happens as long as that is the same. */
 static tess_status split(tess_conv_plan *plan, tess_tensor *workspace) {
     if (plan->split_from == workspace->mem) return TESS_OK;
-    size_t offset = rest_offset(plan);
+    size_t offset = conv_rest_offset(plan->ctx, plan->packed_bytes);
     tess_tensor_desc packed = floats(plan->packed_bytes), rest = floats(plan->workspace - offset);
     release_split(plan);
     cl_int code = clRetainMemObject(workspace->mem);

@@ -156,6 +156,7 @@ static void take_exact(const struct conv_advice *advice, struct conv_choice *cho
         snprintf(choice->why, sizeof choice->why, "its program is in %s", advice->origin);
         return;
     }
+    choice->seconds = advice->seconds;
     int used = snprintf(choice->why, sizeof choice->why, "measured %.3g ms here (%s)",
                         1e3 * advice->seconds, advice->origin);
     if (advice->trials > 0 && used > 0 && (size_t)used < sizeof choice->why)
