@@ -6,21 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "bench/conv_report.h"
-#include "bench/conv_work.h"
-#include "bench/peers/peer.h"
-#include "bench/problem_list.h"
-#include "bench/roof.h"
-#include "bench/sample_check.h"
+#include "bench/conv_measure.h"
+#include "bench/report/run_info.h"
 #include "core/context.h"
 
-enum { CHECKED_ELEMENTS = 64, MAX_SAMPLES = 10000 };
+/* Enough for a change of 10 % on a machine whose single samples differ by 10 %; see report/README.md. */
+enum { MAX_SAMPLES = 10000, GATE_ROUNDS = 24, GATE_SAMPLES = 4 };
 
 static const char usage[] =
     "usage: tessera bench conv --net NAME --batch N | --problems FILE | --problem KEY ...\n"
     "                          [--pass LIST] [--peer onednn] [--strict] [--json FILE]\n"
-    "                          [--samples N] [--algo NAME [--config CONFIG]]\n"
+    "                          [--samples N] [--rounds N|--gate] [--untuned] [--algo NAME "
+    "[--config CONFIG]]\n"
     "  --net NAME        every distinct convolution of a network of the zoo\n"
     "  --problems FILE   one key a line, x3 behind it for three of a kind; # starts a comment\n"
     "  --problem KEY     n8c64h56w56k64r3s3pt1pb1pl1pr1; may be given several times\n"
@@ -30,6 +29,10 @@ static const char usage[] =
     "  --strict          no algorithm that rounds more than the plain sum (no Winograd)\n"
     "  --json FILE       append one JSON object a line; - for standard output\n"
     "  --samples N       timed samples of each (15)\n"
+    "  --rounds N        spread over N rounds (5), half a second or more apart, the other\n"
+    "                    problems between them\n"
+    "  --gate            24 rounds of 4 samples: what `bench compare` needs\n"
+    "  --untuned         also time what is chosen without the tuning database\n"
     "  --algo, --config  time this algorithm, this configuration (wt14_kv2), not the planner's "
     "choice\n";
 
@@ -38,9 +41,11 @@ struct request {
     bool passes[3];
     const char *algo, *config;
     const struct peer *peer;
-    bool strict;
-    int batch, samples;
-    FILE *json;
+    bool strict, untuned;
+    int batch, samples, rounds;
+    FILE *json, *saved; /* saved: for later reports; NULL: no place */
+    json_t *run;
+    char command[RUN_COMMAND_SIZE];
 };
 
 static int fail(int status, const char *text) {
@@ -48,169 +53,68 @@ static int fail(int status, const char *text) {
     return status;
 }
 
-/* ---------------------------------------------------------------- one problem, one pass */
-
-struct roofs {
-    struct fma_roof fma;
-    double
-        peak_gbytes; /* measured once: a copy that leaves the caches would empty them for the others */
-};
-
-enum { OURS, ROOF, PEER, WORKS };
-
-/* Seconds until a peer's threads sleep. Those of GCC's OpenMP spin through 300,000 pause instructions after each loop, here 20 ms,
-   in which what comes next would have half a core less. */
-static const double PEER_PAUSE = 0.04;
-
-/* Everything of one measurement. */
-struct measurement {
-    struct conv_work work;
-    struct peer_conv *peer;
-    double *samples[WORKS];
-};
-
-static void close_measurement(const struct request *request, struct measurement *m) {
-    if (request->peer) request->peer->destroy(m->peer);
-    conv_work_close(&m->work);
-    for (int i = 0; i < WORKS; i++)
-        free(m->samples[i]);
-}
-
-static tess_status open_measurement(tess_context *ctx, const struct request *request,
-                                    const tess_conv_desc *desc, tess_conv_pass pass,
-                                    struct measurement *m) {
-    const tess_conv_options options = {
-        .pass = pass, .algo = request->algo, .config = request->config, .strict = request->strict};
-    *m = (struct measurement){0};
-    tess_status status = conv_work_open(ctx, desc, &options, &m->work);
-    for (int i = 0; i < WORKS && !status; i++) {
-        m->samples[i] = malloc((size_t)request->samples * sizeof(double));
-        if (!m->samples[i])
-            status = context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "bench: no memory for samples");
-    }
-    if (!status && request->peer)
-        status = request->peer->create(
-            &m->work.problem, (int)tess_context_device(ctx)->compute_units, m->work.host[0],
-            m->work.host[1], m->work.host[2], &ctx->error, &m->peer);
-    return status;
-}
-
-/* Largest error of some elements of the first run's result, in float64. */
-static tess_status measure_error(struct measurement *m, double *max_err) {
-    float *result = NULL;
-    tess_status status = conv_work_run(&m->work);
-    if (!status) status = conv_work_read(&m->work, &result);
-    if (!status)
-        *max_err = sample_check(&m->work.problem, m->work.host[0], m->work.host[1], m->work.host[2],
-                                result, CHECKED_ELEMENTS);
-    free(result);
-    /* Half the terms' size each, as many roundings as terms at the worst. */
-    if (!status && !(*max_err <= 1e-2))
-        status = context_fail(m->work.ctx, TESS_INTERNAL,
-                              "bench: %s: the result is wrong (error %g); report it",
-                              tess_conv_plan_info(m->work.plan).config, *max_err);
-    return status;
-}
-
-/* Bytes of x, w and y, each read or written once. */
-static double least_bytes(const struct conv_problem *p) {
-    return 4.0 * (double)(conv_problem_x(p) + conv_problem_w(p) + conv_problem_y(p));
-}
-
-static void fill_row(const struct request *request, const struct roofs *roofs,
-                     const struct measurement *m, const struct timed work[WORKS],
-                     struct conv_row *row) {
-    const struct conv_problem *p = &m->work.problem;
-    tess_conv_info info = tess_conv_plan_info(m->work.plan);
-    tess_conv_desc_key(&p->d, row->key);
-    row->pass = p->pass;
-    snprintf(row->algo, sizeof row->algo, "%s", info.algo);
-    snprintf(row->config, sizeof row->config, "%s", info.config);
-    snprintf(row->tier, sizeof row->tier, "%s", info.tier);
-    row->ms = work[OURS].median * 1e3;
-    row->ms_mad = work[OURS].mad * 1e3;
-    row->gflops = tess_conv_flops(&p->d) / work[OURS].median / 1e9;
-    row->peak_gflops = roofs->fma.flops / work[ROOF].median / 1e9;
-    row->gbytes = least_bytes(p) / work[OURS].median / 1e9;
-    row->peak_gbytes = roofs->peak_gbytes;
-    row->workspace = info.workspace;
-    row->packed = info.packed;
-    if (!request->peer) return;
-    row->peer = request->peer->name;
-    snprintf(row->peer_about, sizeof row->peer_about, "%s", request->peer->about(m->peer));
-    row->peer_ms = work[PEER].median * 1e3;
-    row->peer_ms_mad = work[PEER].mad * 1e3;
-    row->ratio =
-        timing_ratio(m->samples[PEER], m->samples[OURS], request->samples, &row->ratio_mad);
-}
-
-static tess_status bench_pass(tess_context *ctx, struct roofs *roofs, const struct request *request,
-                              const struct problem_entry *entry, tess_conv_pass pass,
-                              struct conv_row *row) {
-    struct measurement m;
-    *row = (struct conv_row){.count = entry->count, .max_err = NAN};
-    tess_status status = open_measurement(ctx, request, &entry->desc, pass, &m);
-    struct timed work[WORKS] = {
-        [OURS] = {.run = conv_work_run, .user = &m.work, .samples = m.samples[OURS]},
-        [ROOF] = {.run = fma_roof_run, .user = &roofs->fma, .samples = m.samples[ROOF]},
-        [PEER] = {.samples = m.samples[PEER]}};
-    if (!status && request->peer) {
-        work[PEER].run = request->peer->run;
-        work[PEER].user = m.peer;
-    }
-    if (!status) status = measure_error(&m, &row->max_err);
-    if (!status)
-        status = timing_interleaved(
-            ctx, work, request->peer ? WORKS : WORKS - 1,
-            &(struct timing_options){.samples = request->samples,
-                                     .pause_seconds = request->peer ? PEER_PAUSE : 0});
-    if (!status) fill_row(request, roofs, &m, work, row);
-    close_measurement(request, &m);
-    return status;
-}
-
 /* ---------------------------------------------------------------- all of them */
 
-static tess_status measure_bandwidth(tess_context *ctx, double *gbytes) {
-    struct copy_roof copy;
-    tess_status status = copy_roof_create(ctx, &copy);
-    if (status) return status;
-    struct timed work = {.run = copy_roof_run, .user = &copy};
-    status = timing_interleaved(ctx, &work, 1, &(struct timing_options){.samples = 5});
-    if (!status) *gbytes = copy.bytes / work.median / 1e9;
-    copy_roof_destroy(&copy);
-    return status;
-}
-
 static tess_status write_row(tess_context *ctx, const struct request *request,
-                             const struct conv_row *row) {
+                             const struct conv_row *row, json_t *run, FILE *saved) {
     if (request->json != stdout) {
         conv_row_print(row, stdout);
         fflush(stdout);
     }
-    if (request->json && !conv_row_json(row, request->json))
+    /* What is saved for reports is a convenience: a full disk there stops nothing. */
+    if (saved && conv_row_json(row, run, saved)) fflush(saved);
+    if (request->json && !conv_row_json(row, run, request->json))
         return context_fail(ctx, TESS_IO, "bench conv: writing JSON failed; is the disk full?");
     return TESS_OK;
 }
 
-static tess_status bench_rows(tess_context *ctx, const struct request *request,
-                              struct conv_row *rows, int *count) {
-    struct roofs roofs = {0};
-    tess_status status = measure_bandwidth(ctx, &roofs.peak_gbytes);
-    if (!status) status = fma_roof_create(ctx, &roofs.fma);
-    if (status) return status;
+/* Rounds of few rows would follow each other too fast to see anything of the machine's changes. */
+static const double ROUND_SECONDS = 0.5;
+
+static void wait_until(double moment) {
+    double left = moment - timing_now();
+    if (left <= 0) return;
+    struct timespec pause = {(time_t)left, (long)((left - floor(left)) * 1e9)};
+    nanosleep(&pause, NULL);
+}
+
+static tess_status bench_round(struct conv_measure *measure, const struct request *request,
+                               int round, struct conv_row *rows, int *count) {
+    tess_status status = TESS_OK;
+    *count = 0;
     for (int i = 0; i < request->problems.count && !status; i++)
         for (int pass = 0; pass < 3 && !status; pass++) {
             if (!request->passes[pass]) continue;
-            status = bench_pass(ctx, &roofs, request, &request->problems.entries[i],
-                                (tess_conv_pass)pass, &rows[*count]);
-            if (!status) status = write_row(ctx, request, &rows[(*count)++]);
+            struct conv_row *row = &rows[(*count)++];
+            status = conv_measure_round(measure, &request->problems.entries[i],
+                                        (tess_conv_pass)pass, round, row);
+            if (!status && round == measure->rounds - 1)
+                status = write_row(measure->ctx, request, row, request->run, request->saved);
         }
-    fma_roof_destroy(&roofs.fma);
     return status;
 }
 
-static int bench_all(const char *device, const struct request *request) {
+static tess_status bench_rows(tess_context *ctx, const struct request *request,
+                              struct conv_row *rows, int *count) {
+    struct conv_measure measure = {0};
+    tess_status status = conv_measure_open(ctx, &measure);
+    measure.algo = request->algo;
+    measure.config = request->config;
+    measure.peer = request->peer;
+    measure.strict = request->strict;
+    measure.untuned = request->untuned;
+    measure.rounds = request->rounds < request->samples ? request->rounds : request->samples;
+    measure.samples = (request->samples + measure.rounds - 1) / measure.rounds;
+    for (int round = 0; round < measure.rounds && !status; round++) {
+        double start = timing_now();
+        status = bench_round(&measure, request, round, rows, count);
+        if (!status && round < measure.rounds - 1) wait_until(start + ROUND_SECONDS);
+    }
+    conv_measure_close(&measure);
+    return status;
+}
+
+static int bench_all(const char *device, struct request *request) {
     tess_error error = {0};
     tess_context *ctx = NULL;
     tess_context_options options = {.device = device};
@@ -220,12 +124,19 @@ static int bench_all(const char *device, const struct request *request) {
                tess_context_device(ctx)->driver_version);
     struct conv_row *rows = calloc(3 * (size_t)request->problems.count, sizeof *rows);
     int count = 0;
+    request->run = run_info(ctx, request->command);
+    request->saved = saved_runs_open();
     tess_status status = tess_context_use_tuning(ctx, NULL);
-    if (!rows) status = context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "bench conv: no host memory");
+    if (!rows || !request->run)
+        status = context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "bench conv: no host memory");
     if (!status) status = bench_rows(ctx, request, rows, &count);
     if (status) fail(1, tess_context_last_error(ctx));
-    if (count > 1 && request->json != stdout) conv_rows_summary(rows, count, stdout);
+    if (!status && count > 1 && request->json != stdout) conv_rows_summary(rows, count, stdout);
+    for (int i = 0; rows && i < 3 * request->problems.count; i++)
+        conv_row_free(&rows[i]);
     free(rows);
+    if (request->saved) fclose(request->saved);
+    json_decref(request->run);
     tess_context_destroy(ctx);
     return status ? 1 : 0;
 }
@@ -298,8 +209,17 @@ static int set_option(struct request *request, int option, char *value) {
         return set_passes(request, value);
     case 'e':
         return set_peer(request, value);
+    case 'r':
+        return set_number("rounds", value, 1, MAX_SAMPLES, &request->rounds);
+    case 'g':
+        request->rounds = GATE_ROUNDS;
+        request->samples = GATE_ROUNDS * GATE_SAMPLES;
+        return 0;
     case 's':
         request->strict = true;
+        return 0;
+    case 'u':
+        request->untuned = true;
         return 0;
     case 'j':
         return set_json(request, value);
@@ -317,19 +237,15 @@ static int set_option(struct request *request, int option, char *value) {
 }
 
 static int parse(struct request *request, int argc, char **argv) {
-    static const struct option options[] = {{"problem", required_argument, NULL, 'p'},
-                                            {"problems", required_argument, NULL, 'f'},
-                                            {"net", required_argument, NULL, 't'},
-                                            {"batch", required_argument, NULL, 'b'},
-                                            {"pass", required_argument, NULL, 'd'},
-                                            {"peer", required_argument, NULL, 'e'},
-                                            {"strict", no_argument, NULL, 's'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"samples", required_argument, NULL, 'n'},
-                                            {"algo", required_argument, NULL, 'a'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"problem", required_argument, NULL, 'p'}, {"problems", required_argument, NULL, 'f'},
+        {"net", required_argument, NULL, 't'},     {"batch", required_argument, NULL, 'b'},
+        {"pass", required_argument, NULL, 'd'},    {"peer", required_argument, NULL, 'e'},
+        {"strict", no_argument, NULL, 's'},        {"json", required_argument, NULL, 'j'},
+        {"samples", required_argument, NULL, 'n'}, {"rounds", required_argument, NULL, 'r'},
+        {"gate", no_argument, NULL, 'g'},          {"untuned", no_argument, NULL, 'u'},
+        {"algo", required_argument, NULL, 'a'},    {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     int status = 0, option;
     while (!status && (option = getopt_long(argc, argv, "h", options, NULL)) != -1)
         status = set_option(request, option, optarg);
@@ -344,7 +260,8 @@ static int parse(struct request *request, int argc, char **argv) {
 }
 
 int bench_conv(const char *device, int argc, char **argv) {
-    struct request request = {.samples = 15, .passes = {true, true, true}};
+    struct request request = {.samples = 15, .rounds = 5, .passes = {true, true, true}};
+    run_command("bench", argc, argv, request.command);
     opterr = 0;
     optind = 1;
     int status = parse(&request, argc, argv);

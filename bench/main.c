@@ -5,12 +5,28 @@
 #include "bench/bench_conv.h"
 #include "bench/bench_fc.h"
 #include "bench/bench_net.h"
+#include "bench/bench_report.h"
 
 static const char usage[] =
-    "usage: tessera bench [--device SPEC] conv|fc|net ...\n"
-    "  conv   convolutions beside the device's roofs and oneDNN; `conv --help`\n"
-    "  fc     fully connected layers: ours beside CLBlast; `fc --help`\n"
-    "  net    networks: training steps, inference; `net --help`\n";
+    "usage: tessera bench [--device SPEC] conv|fc|net|roof|compare|report ...\n"
+    "  conv     convolutions beside the device's roofs and oneDNN; `conv --help`\n"
+    "  fc       fully connected layers: ours beside CLBlast; `fc --help`\n"
+    "  net      networks: training steps, inference; `net --help`\n"
+    "  roof     the device's measured limits; `roof --help`\n"
+    "  compare  two files of results: faster, slower, or no difference; `compare --help`\n"
+    "  report   what `tessera report` does; `report --help`\n";
+
+/* compare needs no device. */
+static int compare(const char *device, int argc, char **argv) {
+    (void)device;
+    return bench_compare(argc, argv);
+}
+
+static const struct {
+    const char *name;
+    int (*run)(const char *device, int argc, char **argv);
+} commands[] = {{"conv", bench_conv}, {"fc", bench_fc},     {"net", bench_net},
+                {"roof", bench_roof}, {"compare", compare}, {"report", bench_report}};
 
 int main(int argc, char **argv) {
     const char *device = NULL;
@@ -20,10 +36,11 @@ int main(int argc, char **argv) {
         at += 2;
     }
     if (at < argc && strcmp(argv[at], "--help") == 0) return fputs(usage, stdout) < 0;
-    if (at < argc && strcmp(argv[at], "conv") == 0) return bench_conv(device, argc - at, argv + at);
-    if (at < argc && strcmp(argv[at], "fc") == 0) return bench_fc(device, argc - at, argv + at);
-    if (at < argc && strcmp(argv[at], "net") == 0) return bench_net(device, argc - at, argv + at);
+    for (size_t i = 0; at < argc && i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[at], commands[i].name) == 0)
+            return commands[i].run(device, argc - at, argv + at);
     fprintf(stderr,
-            "tessera: bench: nothing to measure; there are 'conv', 'fc' and 'net'; see --help\n");
+            "tessera: bench: nothing to measure; there are 'conv', 'fc', 'net', 'roof', 'compare' "
+            "and 'report'; see --help\n");
     return 2;
 }

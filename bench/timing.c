@@ -82,28 +82,36 @@ struct sampler {
     double pause; /* seconds before a sample */
 };
 
-/* Seconds that runs runs take, the final wait included; device: the same by the device's clock, or 0. */
+static double processor_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Seconds that runs runs take, the final wait included; device: the same by the device's clock, or 0; cpu: this process's
+   processor time. */
 static tess_status sample(const struct sampler *sampler, const struct timed *work, int runs,
-                          double *seconds, double *device) {
+                          double *seconds, double *device, double *cpu) {
     cl_event first = NULL, last = NULL;
     tess_status status = TESS_OK;
     if (sampler->profiles) mark(sampler->ctx, &first);
-    double start = sampler->clock();
+    double cpu_start = processor_now(), start = sampler->clock();
     for (int i = 0; i < runs && !status; i++)
         status = work->run(work->user);
     if (sampler->profiles) mark(sampler->ctx, &last);
     if (!status) status = tess_context_finish(sampler->ctx);
     *seconds = sampler->clock() - start;
+    *cpu = processor_now() - cpu_start;
     *device = between(first, last);
     return status;
 }
 
 /* Two runs to warm up, then doubles the runs until a sample is long enough. */
 static tess_status calibrate(const struct sampler *sampler, struct timed *work, double wanted) {
-    double seconds = 0, device = 0;
-    tess_status status = sample(sampler, work, 2, &seconds, &device);
+    double seconds = 0, device = 0, cpu;
+    tess_status status = sample(sampler, work, 2, &seconds, &device, &cpu);
     for (work->runs_per_sample = 1; !status; work->runs_per_sample *= 2) {
-        status = sample(sampler, work, work->runs_per_sample, &seconds, &device);
+        status = sample(sampler, work, work->runs_per_sample, &seconds, &device, &cpu);
         if (seconds >= wanted || work->runs_per_sample >= 1 << 20) break;
     }
     return status;
@@ -113,8 +121,8 @@ static tess_status settle(const struct sampler *sampler, const struct timed *wor
     const struct timespec pause = {.tv_nsec = (long)(sampler->pause * 1e9)};
     nanosleep(&pause, NULL);
     if (work->runs_per_sample == 1) return TESS_OK;
-    double seconds, device;
-    return sample(sampler, work, 1, &seconds, &device);
+    double seconds, device, cpu;
+    return sample(sampler, work, 1, &seconds, &device, &cpu);
 }
 
 static void summarise(struct timed *work, double *seconds, double *device, int count) {
@@ -145,9 +153,11 @@ tess_status timing_interleaved(tess_context *ctx, struct timed *work, int count,
         for (int i = 0; i < count && !status; i++) {
             int at = i * samples + s, runs = work[i].runs_per_sample;
             if (count > 1) status = settle(&sampler, &work[i]);
-            if (!status) status = sample(&sampler, &work[i], runs, &seconds[at], &device[at]);
+            double cpu = 0;
+            if (!status) status = sample(&sampler, &work[i], runs, &seconds[at], &device[at], &cpu);
             seconds[at] /= runs;
             device[at] /= runs;
+            if (work[i].cpu) work[i].cpu[s] = cpu / runs;
         }
     for (int i = 0; i < count && !status; i++)
         summarise(&work[i], seconds + i * samples, device + i * samples, samples);

@@ -11,6 +11,7 @@ struct timed {
     void *user;
     double *
         samples; /* room for options.samples results, seconds a run in the order taken; NULL: not wanted */
+    double *cpu; /* likewise: this process's processor time, seconds a run; NULL: not wanted */
     /* Results, seconds a run: */
     double median, mad; /* mad: median of the absolute differences to the median */
     double best;

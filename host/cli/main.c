@@ -31,9 +31,12 @@ enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 /* Commands that are programs of their own beside this one; absent where they were not built. */
 static const struct {
     const char *name, *program, *about;
+    bool subcommand; /* the name is one of the program's own subcommands */
 } programs[] = {
-    {"bench", "tessera-bench", "time convolutions and networks"},
-    {"tune", "tessera-tune", "find the fastest convolutions on this device and remember them"},
+    {"bench", "tessera-bench", "time convolutions and networks, compare two runs", false},
+    {"report", "tessera-bench", "what is known about a device, as one HTML file", true},
+    {"tune", "tessera-tune", "find the fastest convolutions on this device and remember them",
+     false},
 };
 enum { PROGRAM_COUNT = sizeof programs / sizeof *programs };
 
@@ -86,7 +89,8 @@ static int run_command(const struct cli *cli, int argc, char **argv) {
         if (!strcmp(argv[0], commands[i].name)) return commands[i].run(cli, argc, argv);
     for (int i = 0; i < PROGRAM_COUNT; i++)
         if (!strcmp(argv[0], programs[i].name) && find_program(programs[i].program, path))
-            return run_program(cli, programs[i].program, path, argv);
+            /* A subcommand of the program keeps its name, behind the program's own. */
+            return run_program(cli, programs[i].program, path, argv - (programs[i].subcommand));
     return unknown_command(argv[0]);
 }
 

@@ -1,0 +1,506 @@
+#include "bench/report/report_page.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/report/report_read.h"
+
+/* ---------------------------------------------------------------- numbers */
+
+enum { TEXT = 64 };
+
+/* About three digits; "n/a" for what is not known. */
+static const char *show(double value, char text[TEXT]) {
+    double size = fabs(value);
+    if (!isfinite(value))
+        snprintf(text, TEXT, "n/a");
+    else if ((size >= 100 || value == floor(value)) && size < 1e7)
+        snprintf(text, TEXT, "%.0f", value);
+    else if (size >= 10 && size < 100)
+        snprintf(text, TEXT, "%.1f", value);
+    else
+        snprintf(text, TEXT, "%.3g", value);
+    return text;
+}
+
+static const char *show_bytes(double bytes, char text[TEXT]) {
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+    if (!isfinite(bytes)) return show(bytes, text);
+    for (; fabs(bytes) >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
+        bytes /= 1024;
+    snprintf(text, TEXT, unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
+    return text;
+}
+
+/* "3.52 (3.41 to 3.70)": a number with its interval; without one, with +- mad; scale: from the file's unit. */
+static const char *show_interval(const json_t *row, const char *name, const char *mad_name,
+                                 const char *ci_name, char text[3 * TEXT]) {
+    char value[TEXT], low[TEXT], high[TEXT];
+    const json_t *ci = json_object_get(row, ci_name);
+    double mad = report_number(row, mad_name);
+    show(report_number(row, name), value);
+    if (json_is_array(ci))
+        snprintf(text, 3 * TEXT, "%s (%s to %s)", value,
+                 show(json_number_value(json_array_get(ci, 0)), low),
+                 show(json_number_value(json_array_get(ci, 1)), high));
+    else if (isfinite(mad))
+        snprintf(text, 3 * TEXT, "%s +- %s", value, show(mad, low));
+    else
+        snprintf(text, 3 * TEXT, "%s", value);
+    return text;
+}
+
+/* The interval of a speed: work a time of ms gives value, so the interval of ms turns round. */
+static const char *show_speed(const json_t *row, const char *name, char text[3 * TEXT]) {
+    char value[TEXT], low[TEXT], high[TEXT];
+    double speed = report_number(row, name), work = speed * report_number(row, "ms");
+    const json_t *ci = json_object_get(row, "ms_ci");
+    double mad = report_number(row, "ms_mad") / report_number(row, "ms");
+    show(speed, value);
+    if (json_is_array(ci))
+        snprintf(text, 3 * TEXT, "%s (%s to %s)", value,
+                 show(work / json_number_value(json_array_get(ci, 1)), low),
+                 show(work / json_number_value(json_array_get(ci, 0)), high));
+    else if (isfinite(mad))
+        snprintf(text, 3 * TEXT, "%s +- %s", value, show(speed * mad, low));
+    else
+        snprintf(text, 3 * TEXT, "%s", value);
+    return text;
+}
+
+/* ---------------------------------------------------------------- device */
+
+#define TABLE(page, heads) page_table((page), (heads), (int)(sizeof(heads) / sizeof *(heads)))
+
+static void pair(struct page *page, const char *name, const char *value) {
+    page_cell(page, "%s", name);
+    page_cell(page, "%s", *value ? value : "n/a");
+}
+
+static void device_table(struct page *page, const json_t *device) {
+    static const char *const heads[] = {"Property", "Value"};
+    static const struct {
+        const char *label, *field;
+    } texts[] = {{"Device", "name"},       {"Type", "type"},     {"Vendor", "vendor"},
+                 {"Platform", "platform"}, {"Driver", "driver"}, {"OpenCL", "opencl"},
+                 {"OpenCL C", "opencl_c"}},
+      counts[] = {{"Compute units", "compute_units"},
+                  {"Largest work-group, work-items", "max_work_group"},
+                  {"Native vector, floats", "native_float_vector"},
+                  {"Sub-groups in a work-group (0: none)", "max_sub_groups"},
+                  {"Clock, MHz", "clock_mhz"}},
+      sizes[] = {{"Global memory", "global_memory"},
+                 {"Largest buffer", "max_allocation"},
+                 {"Cache of global memory", "global_cache"},
+                 {"Local memory", "local_memory"}},
+      flags[] = {{"Local memory of its own", "local_memory_dedicated"},
+                 {"fp16", "fp16"},
+                 {"fp64", "fp64"},
+                 {"Memory shared with the host", "unified_memory"}};
+    char text[TEXT];
+    TABLE(page, heads);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        pair(page, texts[i].label, report_string(device, texts[i].field));
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        pair(page, counts[i].label, show(report_number(device, counts[i].field), text));
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        pair(page, sizes[i].label, show_bytes(report_number(device, sizes[i].field), text));
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        const json_t *flag = json_object_get(device, flags[i].field);
+        pair(page, flags[i].label, !flag ? "n/a" : json_is_true(flag) ? "yes" : "no");
+    }
+    page_table_end(page);
+}
+
+static void roofs_table(struct page *page, const json_t *roofs) {
+    static const char *const heads[] = {
+        "Measured limit", "Median (95 % interval)", "Unit", "MAD", "Best", "Samples"};
+    char text[3 * TEXT], mad[TEXT], best[TEXT], samples[TEXT];
+    const json_t *row;
+    size_t i;
+    if (!json_array_size(roofs)) {
+        page_text(page, "No roofs in this file: 'tessera bench roof --json FILE' measures them.");
+        return;
+    }
+    TABLE(page, heads);
+    json_array_foreach(roofs, i, row) {
+        page_cell(page, "%s", report_string(row, "label"));
+        page_cell(page, "%s", show_interval(row, "value", "mad", "ci", text));
+        page_cell(page, "%s", report_string(row, "unit"));
+        page_cell(page, "%s", show(report_number(row, "mad"), mad));
+        page_cell(page, "%s", show(report_number(row, "best"), best));
+        page_cell(page, "%s", show(report_number(row, "samples"), samples));
+    }
+    page_table_end(page);
+}
+
+/* ---------------------------------------------------------------- layers */
+
+static void untuned_cell(struct page *page, const json_t *row) {
+    char text[3 * TEXT], gain[TEXT];
+    double untuned = report_number(row, "untuned_ms");
+    if (!(untuned > 0)) {
+        page_cell(page, "not measured");
+        return;
+    }
+    page_cell(page, "%s; %sx as long",
+              show_interval(row, "untuned_ms", "untuned_ms_mad", "untuned_ms_ci", text),
+              show(untuned / report_number(row, "ms"), gain));
+}
+
+static void peer_cell(struct page *page, const json_t *row) {
+    char text[3 * TEXT], ratio[TEXT], mad[TEXT];
+    if (!*report_string(row, "peer")) {
+        page_cell(page, "not measured");
+        return;
+    }
+    page_cell(page, "%s; %s +- %sx as long",
+              show_interval(row, "peer_ms", "peer_ms_mad", "peer_ms_ci", text),
+              show(report_number(row, "ratio"), ratio), show(report_number(row, "ratio_mad"), mad));
+}
+
+static void layer_row(struct page *page, const json_t *row, size_t number) {
+    char text[3 * TEXT], a[TEXT], b[TEXT];
+    double packed = report_number(row, "packed");
+    page_cell(page, "%zu", number);
+    page_cell(page, "%s", report_string(row, "problem"));
+    page_cell(page, "%s", report_string(row, "pass"));
+    page_cell(page, "%s [%s]", report_string(row, "config"), report_string(row, "tier"));
+    page_cell(page, "%s", show_interval(row, "ms", "ms_mad", "ms_ci", text));
+    page_cell(page, "%s", show_speed(row, "gflops", text));
+    page_cell(page, "%s %% +- %s", show(100 * report_number(row, "of_roof"), a),
+              show(100 * report_number(row, "of_roof") * report_number(row, "ms_mad") /
+                       report_number(row, "ms"),
+                   b));
+    page_cell(page, "%.1e", report_number(row, "max_err"));
+    page_cell(page, "%s%s%s", show_bytes(report_number(row, "workspace"), a),
+              packed > 0 ? " + " : "", packed > 0 ? show_bytes(packed, b) : "");
+    untuned_cell(page, row);
+    peer_cell(page, row);
+}
+
+static void layer_section(struct page *page, const json_t *source, struct plots *plots) {
+    static const char *const heads[] = {"#",
+                                        "Problem",
+                                        "Pass",
+                                        "Algorithm and configuration [tier]",
+                                        "ms (95 % interval)",
+                                        "GFLOP/s",
+                                        "Of the roof",
+                                        "Largest error",
+                                        "Workspace + packed weights",
+                                        "Untuned, ms",
+                                        "Peer, ms"};
+    const json_t *layers = json_object_get(source, "layers"), *row;
+    size_t i;
+    if (!json_array_size(layers)) {
+        page_text(page, "No convolutions were benchmarked: 'tessera bench conv --net resnet18 "
+                        "--batch 8 --untuned' and then 'tessera report' again.");
+        return;
+    }
+    plot_roofline(plots, page, source);
+    plot_shares(plots, page, source);
+    page_heading(page, 3, NULL, "Layer table");
+    TABLE(page, heads);
+    json_array_foreach(layers, i, row) layer_row(page, row, i + 1);
+    page_table_end(page);
+}
+
+/* ---------------------------------------------------------------- tuning */
+
+static void causes_table(struct page *page, const json_t *tuning) {
+    static const char *const heads[] = {"Outcome", "Trials"};
+    json_t *causes = json_object_get(tuning, "causes"), *count;
+    const char *name;
+    char text[TEXT];
+    double failed = report_number(tuning, "failed");
+    TABLE(page, heads);
+    pair(page, "ok", show(report_number(tuning, "trials") - failed, text));
+    json_object_foreach(causes, name, count) pair(page, name, show(json_number_value(count), text));
+    page_table_end(page);
+}
+
+static void tuning_table(struct page *page, const json_t *layers) {
+    static const char *const heads[] = {"Problem", "Pass",         "Tried of the space",
+                                        "Failed",  "Default, ms",  "Best, ms",
+                                        "Gain",    "Configuration"};
+    char a[3 * TEXT], b[3 * TEXT], gain[TEXT];
+    const json_t *row;
+    size_t i;
+    TABLE(page, heads);
+    json_array_foreach(layers, i, row) {
+        double space = report_number(row, "space"), tried = report_number(row, "evaluations");
+        page_cell(page, "%s", report_string(row, "problem"));
+        page_cell(page, "%s", report_string(row, "pass"));
+        if (space > 0)
+            page_cell(page, "%.0f of %.0f (%s %%)", tried, space, show(100 * tried / space, gain));
+        else
+            page_cell(page, "%.0f", tried);
+        page_cell(page, "%s", show(report_number(row, "failed"), gain));
+        page_cell(page, "%s", show_interval(row, "default_ms", "default_ms_mad", "", a));
+        page_cell(page, "%s", show_interval(row, "ms", "ms_mad", "", b));
+        page_cell(page, "%sx", show(report_number(row, "gain"), gain));
+        page_cell(page, "%s", report_string(row, "config"));
+    }
+    page_table_end(page);
+}
+
+static void tuning_section(struct page *page, const json_t *source, struct plots *plots) {
+    const json_t *tuning = json_object_get(source, "tuning");
+    char a[TEXT], b[TEXT], c[TEXT];
+    if (!json_is_object(tuning)) {
+        page_text(page,
+                  "No trials are known of this device: 'tessera tune --net resnet18 --batch 8 "
+                  "--mode rapid' makes some.");
+        return;
+    }
+    double wall = report_number(tuning, "wall_seconds");
+    double build = report_number(tuning, "build_seconds");
+    page_text(page, "%s trials, of which %s failed. Compiling took %s s%s.",
+              show(report_number(tuning, "trials"), a), show(report_number(tuning, "failed"), b),
+              show(build, c), wall > 0 ? " of the processes' time" : "");
+    if (wall > 0)
+        page_text(page,
+                  "From the beginning of the first trial to the last, pauses left out: %s s; what "
+                  "compiling did not take (%s s) went into verification, timing and the search.",
+                  show(wall, a), show(fmax(wall - build, 0), b));
+    plot_convergence(plots, page, tuning);
+    causes_table(page, tuning);
+    tuning_table(page, json_object_get(tuning, "layers"));
+}
+
+/* ---------------------------------------------------------------- networks */
+
+static void network_section(struct page *page, const json_t *networks) {
+    static const char *const heads[] = {"Network",   "Batch",           "Mode",
+                                        "ms a step", "Images a second", "Device memory"};
+    char text[3 * TEXT], images[TEXT], spread[TEXT], memory[TEXT], batch[TEXT];
+    const json_t *row;
+    size_t i;
+    if (!json_array_size(networks)) {
+        page_text(page, "No whole networks were benchmarked: 'tessera bench net --net resnet18 "
+                        "--batch 8 --mode train' does that.");
+        return;
+    }
+    TABLE(page, heads);
+    json_array_foreach(networks, i, row) {
+        double rate = report_number(row, "images_per_s");
+        double part = report_number(row, "ms_mad") / report_number(row, "ms");
+        page_cell(page, "%s", report_string(row, "net"));
+        page_cell(page, "%s", show(report_number(row, "batch"), batch));
+        page_cell(page, "%s", report_string(row, "mode"));
+        page_cell(page, "%s", show_interval(row, "ms", "ms_mad", "ms_ci", text));
+        page_cell(page, "%s +- %s", show(rate, images), show(rate * part, spread));
+        page_cell(page, "%s", show_bytes(report_number(row, "device_bytes_peak"), memory));
+    }
+    page_table_end(page);
+}
+
+/* ---------------------------------------------------------------- comparison */
+
+static void comparison_section(struct page *page, const json_t *comparison, size_t at) {
+    static const char *const heads[] = {
+        "Problem",     "Pass",   "Before, ms", "After, ms", "Change (95 % interval)",
+        "p, adjusted", "Verdict"};
+    const json_t *row;
+    size_t i;
+    char a[3 * TEXT], b[3 * TEXT], change[TEXT], low[TEXT], high[TEXT];
+    snprintf(low, sizeof low, "comparison%zu", at);
+    page_heading(page, 2, low, "Comparison: %s and %s", report_string(comparison, "old"),
+                 report_string(comparison, "new"));
+    page_text(page,
+              "Before is %s, after is %s. A positive change is a longer time. The rank-sum test "
+              "compares rounds; p is adjusted for the number of rows (Holm). %s",
+              report_string(comparison, "old"), report_string(comparison, "new"),
+              json_is_true(json_object_get(comparison, "same_device"))
+                  ? "The change is that of the time over the yardstick's, in which the machine's "
+                    "drift divides out, so it may differ from the quotient of the two times."
+                  : "The devices differ: the change is that of the plain time.");
+    TABLE(page, heads);
+    json_array_foreach(json_object_get(comparison, "rows"), i, row) {
+        const json_t *ci = json_object_get(row, "change_ci");
+        page_cell(page, "%s", report_string(row, "problem"));
+        page_cell(page, "%s", report_string(row, "pass"));
+        page_cell(page, "%s", show_interval(row, "old_ms", "old_ms_mad", "", a));
+        page_cell(page, "%s", show_interval(row, "ms", "ms_mad", "", b));
+        page_cell(page, "%s %% (%s to %s)", show(100 * report_number(row, "change"), change),
+                  show(100 * json_number_value(json_array_get(ci, 0)), low),
+                  show(100 * json_number_value(json_array_get(ci, 1)), high));
+        page_cell(page, "%s", show(report_number(row, "p_adjusted"), low));
+        page_cell(page, "%s", report_string(row, "verdict"));
+    }
+    page_table_end(page);
+}
+
+/* ---------------------------------------------------------------- reproduce */
+
+static void kernels_table(struct page *page, const json_t *layers) {
+    static const char *const heads[] = {"Algorithm", "SHA-256 of its kernel source and parameters"};
+    json_t *seen = json_object();
+    const json_t *row;
+    size_t i;
+    bool open = false;
+    json_array_foreach(layers, i, row) {
+        const char *algo = report_string(row, "algo"), *hash = report_string(row, "kernel_hash");
+        if (!*hash || !seen || json_object_get(seen, algo)) continue;
+        json_object_set_new(seen, algo, json_true());
+        if (!open) TABLE(page, heads);
+        open = true;
+        pair(page, algo, hash);
+    }
+    if (open) page_table_end(page);
+    json_decref(seen);
+}
+
+static void noise_text(struct page *page, const json_t *layers) {
+    const json_t *row;
+    size_t i, rows = 0, drifts = 0;
+    double spread = 0, worst = 0, drift = 0;
+    char a[TEXT], b[TEXT], c[TEXT];
+    json_array_foreach(layers, i, row) {
+        double part = report_number(row, "ms_mad") / report_number(row, "ms");
+        double own = report_number(row, "drift");
+        if (isfinite(part)) {
+            spread += part;
+            worst = fmax(worst, part);
+            rows++;
+        }
+        if (isfinite(own)) {
+            drift += own;
+            drifts++;
+        }
+    }
+    if (rows)
+        page_text(page,
+                  "Noise: the median absolute deviation of a row's samples is %s %% of its median "
+                  "on average, %s %% at the worst; the later half of the samples took %s %% longer "
+                  "than the earlier half on average (drift).",
+                  show(100 * spread / (double)rows, a), show(100 * worst, b),
+                  show(drifts ? 100 * drift / (double)drifts : NAN, c));
+}
+
+static void reproduce_section(struct page *page, const json_t *document, const json_t *source) {
+    char *text = NULL;
+    size_t size, i;
+    const json_t *run, *device = json_object_get(source, "device");
+    FILE *out = open_memstream(&text, &size);
+    json_array_foreach(json_object_get(source, "runs"), i, run) {
+        if (!out) break;
+        fprintf(out, "# %s, version %s, %s\n%s\n", report_string(run, "time"),
+                report_string(run, "version"), report_string(run, "host"),
+                report_string(run, "command"));
+    }
+    if (out) fprintf(out, "# this report\n%s\n", report_string(document, "command"));
+    bool good = out && !ferror(out);
+    if (out && fclose(out)) good = false;
+    page_text(page,
+              "Tessera %s; %s, driver %s. The commands, in order; 'tessera --device SPEC' chooses "
+              "the device:",
+              report_string(document, "version"), report_string(device, "platform"),
+              report_string(device, "driver"));
+    if (good) page_code(page, text);
+    free(text);
+    noise_text(page, json_object_get(source, "layers"));
+    kernels_table(page, json_object_get(source, "layers"));
+}
+
+static void method_section(struct page *page) {
+    page_heading(page, 2, "method", "Method");
+    static const char *const texts[] = {
+        "Times are wall-clock times of a run with its launch, in samples of at least 10 ms; each "
+        "sample ends with a wait for the device. What is compared (ours, the multiply-add roof, "
+        "the "
+        "yardstick, the untuned choice, the peer) runs in turn, A B C A B C, with a pause between, "
+        "so "
+        "that drift hits all of them. Samples are spread over rounds, each with freshly planned "
+        "operands; buffers are reused within a round, so caches are warm.",
+        "A number stands with the 95 % confidence interval of its median, from order statistics "
+        "(no distribution assumed), or with the median absolute deviation (+-). Samples of one "
+        "round are not independent: on a busy machine the true interval is wider.",
+        "GFLOP/s count two operations for each multiply-add of the plain sum (direct-equivalent), "
+        "padding included; an algorithm with less arithmetic, such as Winograd, may exceed the "
+        "multiply-add roof. The share of the roof is that of the nearer one: multiply-adds, "
+        "measured "
+        "in turn with the layer, or a copy in global memory, with x, w and y moved once.",
+        "The largest error is absolute, of 64 elements against a float64 sum; operands are uniform "
+        "in [-0.5, 0.5). Workspace is scratch memory of a call; packed weights live with the plan.",
+        "Untuned is what the planner takes without the tuning database: shipped portfolio and "
+        "prediction. The peer runs on its own best layouts, without the reorders.",
+        "Comparisons: a round's value is its least time over the yardstick's least time (on CPUs "
+        "processor time). The yardstick is a fixed kernel of the same kind and size that no "
+        "version changes. The rank-sum test of Mann, Whitney and Wilcoxon compares the rounds, "
+        "with "
+        "Holm's correction over all rows; faster or slower means p below 1 % and a change above 2 "
+        "%."};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        page_text(page, "%s", texts[i]);
+}
+
+/* ---------------------------------------------------------------- whole */
+
+static void navigation(struct page *page, const json_t *document) {
+    const json_t *source;
+    size_t i;
+    fputs("<nav>", page->html);
+    json_array_foreach(json_object_get(document, "sources"), i, source) {
+        static const char *const ids[] = {"device", "layers", "tuning", "networks", "reproduce"};
+        static const char *const words[] = {"Device", "Layers and roofline", "Tuning", "Networks",
+                                            "Reproduce"};
+        for (size_t k = 0; k < sizeof ids / sizeof *ids; k++)
+            if (i == 0) fprintf(page->html, "<a href=\"#%s0\">%s</a>", ids[k], words[k]);
+    }
+    if (json_object_get(document, "comparisons"))
+        fputs("<a href=\"#comparison0\">Comparison</a>", page->html);
+    fputs("<a href=\"#method\">Method</a></nav>\n", page->html);
+}
+
+/* "Device", or "Device: label" where there are several sources. */
+static void section(struct page *page, const char *id, size_t at, const char *words,
+                    const json_t *document, const json_t *source) {
+    char anchor[32];
+    bool several = json_array_size(json_object_get(document, "sources")) > 1;
+    snprintf(anchor, sizeof anchor, "%s%zu", id, at);
+    page_heading(page, 2, anchor, "%s%s%s", words, several ? ": " : "",
+                 several ? report_string(source, "label") : "");
+}
+
+static void source_sections(struct page *page, const json_t *document, const json_t *source,
+                            size_t at, struct plots *plots) {
+    section(page, "device", at, "Device", document, source);
+    device_table(page, json_object_get(source, "device"));
+    page_heading(page, 3, NULL, "Measured roofs");
+    roofs_table(page, json_object_get(source, "roofs"));
+    section(page, "layers", at, "Layers and roofline", document, source);
+    layer_section(page, source, plots);
+    section(page, "tuning", at, "Tuning", document, source);
+    tuning_section(page, source, plots);
+    section(page, "networks", at, "Networks", document, source);
+    network_section(page, json_object_get(source, "networks"));
+    section(page, "reproduce", at, "Reproduce", document, source);
+    reproduce_section(page, document, source);
+}
+
+tess_status report_page(const json_t *document, struct page *page, struct plots *plots,
+                        tess_error *error) {
+    const json_t *sources = json_object_get(document, "sources"), *source;
+    const json_t *comparisons = json_object_get(document, "comparisons"), *comparison;
+    char title[400];
+    size_t i;
+    const json_t *first = json_object_get(json_array_get(sources, 0), "device");
+    snprintf(title, sizeof title, "Tessera on %.300s",
+             *report_string(first, "name") ? report_string(first, "name") : "an unnamed device");
+    bool good = page_open(page, title);
+    if (good) {
+        page_text(page, "Made %s by Tessera %s.", report_string(document, "time"),
+                  report_string(document, "version"));
+        navigation(page, document);
+        json_array_foreach(comparisons, i, comparison) comparison_section(page, comparison, i);
+        json_array_foreach(sources, i, source) source_sections(page, document, source, i, plots);
+        method_section(page);
+        good = page_close(page);
+    }
+    if (good) return TESS_OK;
+    return error_set(error, TESS_OUT_OF_HOST_MEMORY, "report: no host memory for the page");
+}
