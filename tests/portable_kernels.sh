@@ -139,6 +139,10 @@ sets() {
         echo "-DLANES=1 -DCHAINS=8"
         echo "-DLANES=4 -DCHAINS=8"
         ;;
+    roof_local.cl | yardstick.cl)
+        echo "-DV=4"
+        echo "-DV=16"
+        ;;
     softmax_xent.cl) echo "-DLANES=32 -DROWS=4" ;;
     esac
 }

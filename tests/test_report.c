@@ -160,7 +160,13 @@ static void test_pages(void **state) {
     check_no_nan(html);
     check_no_nan(md);
     assert_null(strstr(html, "<script"));
-    assert_null(strstr(md, "<script"));
+    /* Only in code, where it stands for itself. */
+    for (const char *at = md; (at = strstr(at, "<script")); at++) {
+        const char *line = at;
+        while (line > md && line[-1] != '\n')
+            line--;
+        assert_int_equal(strncmp(line, "    ", 4), 0);
+    }
     assert_non_null(strstr(html, "&lt;script&gt;alert(1)"));
     static const char *const ids[] = {"device0", "layers0", "reproduce0", "comparison0", "method"};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
