@@ -66,6 +66,8 @@ static int teardown(void **state) {
             unsetenv(places[i]);
     }
     unsetenv("OPENCL_LAYERS");
+    unsetenv("TESSERA_LAYER_FROM");
+    unsetenv("TESSERA_LAYER_TO");
     return folder_teardown(state);
 }
 
@@ -187,6 +189,30 @@ static void miscomputes(void **state) {
     free(data);
 }
 
+/* The doctor survives, names the self-test, and the capsule holds what led there. */
+static void crashes(void **state) {
+    char path[FOLDER_PATH_SIZE], layer[LAYER_PATH_SIZE];
+    use_places(*state);
+    setenv("OPENCL_LAYERS", layer_path("miscompute", layer), 1);
+    setenv("TESSERA_LAYER_FROM", "sgd_step", 1);
+    const char *device = getenv("TESSERA_DEVICE");
+    struct program_result result =
+        RUN("--device", device && *device ? device : "cpu", "doctor", "--test", "sgd", "--capsule",
+            folder_path(*state, "crash.tar.gz", path));
+    assert_int_equal(result.status, 1);
+    expect_line(
+        result.out, "FAIL",
+        &(struct finding){"device", "crashes: Aborted in self-test 'sgd'", "update the driver"});
+    expect_line(result.out, "ok", &(struct finding){"tuning database", "none yet", ""});
+    program_free(&result);
+    size_t size;
+    char *data = unpack(path, &size);
+    assert_true(holds(data, size, "capsule/program_1.cl"));
+    assert_true(holds(data, size, "capsule/expected_param.npy"));
+    assert_false(holds(data, size, "capsule/actual_param.npy"));
+    free(data);
+}
+
 static void json_and_usage(void **state) {
     use_places(*state);
     struct program_result result = RUN("doctor", "--json", "--test", "mse");
@@ -200,8 +226,8 @@ static void json_and_usage(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(healthy),         TEST(missing_driver), TEST(corrupt_cache),  TEST(corrupt_database),
-        TEST(unwritable_data), TEST(miscomputes),    TEST(json_and_usage),
+        TEST(healthy),         TEST(missing_driver), TEST(corrupt_cache), TEST(corrupt_database),
+        TEST(unwritable_data), TEST(miscomputes),    TEST(crashes),       TEST(json_and_usage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

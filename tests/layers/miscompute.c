@@ -1,6 +1,8 @@
-/* A driver whose compiler gets one thing wrong: what TESSERA_LAYER_FROM says in a program's source means TESSERA_LAYER_TO. */
+/* A driver whose compiler gets one thing wrong: what TESSERA_LAYER_FROM says in a program's source means TESSERA_LAYER_TO; where that is
+   not set, the compiler crashes of it. */
 #include "opencl_layer.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,9 +30,10 @@ static CL_API_ENTRY cl_program CL_API_CALL create_program(cl_context context, cl
                                                           const char **strings,
                                                           const size_t *lengths, cl_int *code) {
     const char *from = getenv("TESSERA_LAYER_FROM"), *to = getenv("TESSERA_LAYER_TO");
+    bool whole = count == 1 && !lengths;
+    if (from && *from && !to && whole && strstr(strings[0], from)) abort();
     /* The library passes one string that ends with a zero; anybody else's programs stay as they are. */
-    char *text =
-        from && *from && to && count == 1 && !lengths ? miscompiled(strings[0], from, to) : NULL;
+    char *text = from && *from && to && whole ? miscompiled(strings[0], from, to) : NULL;
     cl_program program = layer_next.clCreateProgramWithSource(
         context, count, text ? (const char **)&text : strings, lengths, code);
     free(text);
