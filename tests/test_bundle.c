@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include "core/kernel_bundle.h"
+#include "net/npy.h"
 #include "support/folder.h"
 #include "support/layer.h"
+#include "support/onnx_build.h"
 #include "support/process.h"
 #include "support/program.h"
 
@@ -161,6 +163,43 @@ static void lenet(void **state) {
     free(b);
 }
 
+/* An ONNX model of one node. */
+static void onnx_model(void **state) {
+    const struct fixture *f = *state;
+    char model[FOLDER_PATH_SIZE], bundle[FOLDER_PATH_SIZE], out[FOLDER_PATH_SIZE];
+    char file[FOLDER_PATH_SIZE], input[FOLDER_PATH_SIZE + 8], layer[LAYER_PATH_SIZE];
+    const float values[] = {1, -2, 3, -4};
+    const struct onnx_tensor x = {
+        .dtype = ONNX_FLOAT, .rank = 2, .dims = {2, 2}, .count = 4, .data = values};
+    struct onnx_build build;
+    tess_error error = {0};
+    struct onnx_tensor y = {0};
+    onnx_build_start(&build, 13);
+    onnx_build_input(&build, "x", 1, "N,2");
+    onnx_build_node(&build, "Neg", "x", "y");
+    onnx_build_output(&build, "y", 1, NULL);
+    onnx_build_save(&build, folder_path(f->folder, "m.onnx", model));
+    onnx_build_end(&build);
+    folder_path(f->folder, "m.kernels", bundle);
+    folder_path(f->folder, "out", out);
+    assert_int_equal(npy_write(folder_path(f->folder, "x.npy", file), &x, &error), TESS_OK);
+    snprintf(input, sizeof input, "x=%s", file);
+    assert_program(RUN("kernels", "build", "--net", model, "--out", bundle), 1, "");
+    assert_program(RUN("kernels", "build", "--net", model, "--out", bundle, "--mode", "train"), 2,
+                   "--mode");
+    assert_program(RUN("kernels", "build", "--net", model, "--out", bundle, "--batch", "2"), 0,
+                   "1 program,");
+    setenv("OPENCL_LAYERS", layer_path("no_compiler", layer), 1);
+    struct program_result result =
+        RUN("--kernels", bundle, "run", model, "--input", input, "--output-dir", out);
+    unsetenv("OPENCL_LAYERS");
+    assert_program(result, 0, "y: float32 2x2");
+    assert_int_equal(npy_read(folder_path(f->folder, "out/y.npy", file), &error, &y), TESS_OK);
+    for (int i = 0; i < 4; i++)
+        assert_true(((const float *)y.data)[i] == -values[i]);
+    onnx_tensor_clear(&y);
+}
+
 /* Without a bundle the layer's device is refused, with words that help. */
 static void no_compiler_no_bundle(void **state) {
     (void)state;
@@ -242,6 +281,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_bits_without_compiler),
         cmocka_unit_test(lenet),
+        cmocka_unit_test(onnx_model),
         cmocka_unit_test(no_compiler_no_bundle),
         cmocka_unit_test(missing_program),
         cmocka_unit_test(damaged),

@@ -2,6 +2,8 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "net/kernels_build.h"
+#include "net/onnx/onnx_run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,41 +11,86 @@
 
 struct request {
     const char *model, *out;
+    bool onnx;     /* model is a file */
+    int open_dims; /* onnx: dimension 0 of inputs that leave it open; 0: not given */
     tess_zoo_options options;
     tess_net_options net;
 };
+
+/* An ONNX model, whose inputs' shapes must be known but for the batch. */
+static tess_status make_model(tess_context *ctx, void *user) {
+    const struct request *request = user;
+    struct onnx_model *model = NULL;
+    struct onnx_folded *folded = NULL;
+    struct onnx_run *run = NULL;
+    tess_error *error = &ctx->error;
+    tess_status status = onnx_model_read(request->model, error, &model);
+    if (!status) status = onnx_check_operators(model, onnx_run_supports, error, NULL);
+    if (!status)
+        status = onnx_fold(model, &(struct onnx_fold_options){.batch = request->open_dims}, error,
+                           &folded);
+    if (!status) status = onnx_run_create(ctx, model, folded, &run);
+    onnx_run_destroy(run);
+    onnx_folded_destroy(folded);
+    onnx_model_destroy(model);
+    return status;
+}
+
+static void report(tess_context *ctx, const char *path) {
+    struct stat info;
+    char bytes[CLI_COUNT_SIZE];
+    if (stat(path, &info)) return;
+    const tess_device_info *device = tess_context_device(ctx);
+    tess_counters counters = tess_context_counters(ctx);
+    unsigned long long programs = counters.programs_compiled + counters.programs_loaded;
+    printf("%s: %llu program%s, %s, for %s with driver %s\n", path, programs,
+           programs == 1 ? "" : "s", cli_bytes((double)info.st_size, bytes), device->name,
+           device->driver_version);
+    printf("use it with: tessera --device '%s' --kernels %s COMMAND ...\n", device->name, path);
+}
 
 static int build(const struct cli *cli, const struct request *request) {
     tess_error error = {0};
     tess_context *ctx = NULL;
     tess_graph *graph = NULL;
-    int status = EXIT_FAILED;
-    if (tess_zoo_build(request->model, &request->options, &error, &graph) ||
-        cli_context(cli, &error, &ctx))
-        cli_fail("%s", error.text);
-    else if (tess_kernels_build(ctx, graph, &request->net, request->out))
+    tess_status status = TESS_OK;
+    if (!request->onnx) status = tess_zoo_build(request->model, &request->options, &error, &graph);
+    if (!status) status = cli_context(cli, &error, &ctx);
+    if (status) {
+        tess_graph_destroy(graph);
+        return cli_fail("%s", error.text);
+    }
+    if (request->onnx)
+        status = kernels_build(ctx, make_model, (void *)(uintptr_t)request, request->out);
+    else
+        status = tess_kernels_build(ctx, graph, &request->net, request->out);
+    if (status)
         cli_fail("%s", tess_context_last_error(ctx));
     else
-        status = EXIT_DONE;
-    struct stat info;
-    char bytes[CLI_COUNT_SIZE];
-    if (status == EXIT_DONE && stat(request->out, &info) == 0) {
-        tess_counters counters = tess_context_counters(ctx);
-        printf("%s: %llu programs, %s, for %s with driver %s\n", request->out,
-               (unsigned long long)(counters.programs_compiled + counters.programs_loaded),
-               cli_bytes((double)info.st_size, bytes), tess_context_device(ctx)->name,
-               tess_context_device(ctx)->driver_version);
-        printf("use it with: tessera --device '%s' --kernels %s COMMAND ...\n",
-               tess_context_device(ctx)->name, request->out);
-    }
+        report(ctx, request->out);
     tess_context_destroy(ctx);
     tess_graph_destroy(graph);
-    return status;
+    return status ? EXIT_FAILED : EXIT_DONE;
 }
 
 static bool parse_mode(const char *text, bool *training) {
     *training = strcmp(text, "train") == 0;
     return *training || strcmp(text, "infer") == 0;
+}
+
+/* Sorts files from names; most options are for names only. */
+static int check_model(const struct arg *list, struct request *request) {
+    size_t length = strlen(request->model);
+    request->onnx = length > 5 && strcmp(request->model + length - 5, ".onnx") == 0;
+    for (const struct arg *arg = list; arg->name && request->onnx; arg++) {
+        if (!arg->given) continue;
+        bool any = !strcmp(arg->name, "net") || !strcmp(arg->name, "out");
+        if (!strcmp(arg->name, "batch"))
+            request->open_dims = request->net.batch;
+        else if (!any && strcmp(arg->name, "device") != 0)
+            return cli_usage("--%s: a .onnx file has its own; leave it out", arg->name);
+    }
+    return ARGS_CONTINUE;
 }
 
 int cmd_kernels(const struct cli *cli, int argc, char **argv) {
@@ -52,7 +99,8 @@ int cmd_kernels(const struct cli *cli, int argc, char **argv) {
     const char *mode = "train", *input = NULL;
     double width = 0;
     struct arg list[] = {
-        {"net", ARG_TEXT, &request.model, "MODEL", "a name of the zoo", 0, 0, false},
+        {"net", ARG_TEXT, &request.model, "MODEL", "a name of the zoo, or a .onnx file", 0, 0,
+         false},
         {"out", ARG_TEXT, &request.out, "BUNDLE", "the file to write", 0, 0, false},
         {"batch", ARG_INT, &request.net.batch, "N", "images a batch (64)", 1, 65536, false},
         {"mode", ARG_TEXT, &mode, "MODE", "infer: forward only; train: both (train)", 0, 0, false},
@@ -84,6 +132,8 @@ int cmd_kernels(const struct cli *cli, int argc, char **argv) {
         return cli_usage("kernels build: no --%s; give one", request.model ? "out" : "net");
     if (!parse_mode(mode, &request.net.training))
         return cli_usage("--mode: '%s' is no mode; give train or infer", mode);
+    status = check_model(list, &request);
+    if (status != ARGS_CONTINUE) return status;
     struct image_shape shape = {0};
     if (input && !parse_shape(input, &shape))
         return cli_usage("--input: '%s' is not CxHxW; write e.g. 3x32x32", input);
