@@ -686,12 +686,12 @@ typedef struct tess_fc_desc {
     bool forward_only; /* the backward passes are not prepared */
     bool repack;       /* as in tess_conv_options */
     const char *
-        backend; /* "clblast" or "conv", for all passes; NULL: the planner's choice. Borrowed during creation */
+        backend; /* "clblast", "conv" or "stream", for all passes; NULL: the planner's choice. Borrowed during creation */
 } tess_fc_desc;
 
 typedef struct tess_fc_info {
-    const char *backend; /* "clblast" or "conv" */
-    const char *config;  /* "clblast_gemm", or the convolution's configuration */
+    const char *backend; /* "clblast", "conv" or "stream" */
+    const char *config;  /* "clblast_gemm", the convolution's or the stream's configuration */
     const char *tier;    /* who chose the backend: "caller", "exact" (measured) or "default" */
     const char *why;     /* one line for people */
 } tess_fc_info;

@@ -129,8 +129,8 @@ static struct output run_pass(tess_context *ctx, tess_fc *fc, struct shape s, co
     return out;
 }
 
-static const char *const backends[] = {"clblast", "conv"};
-enum { BACKENDS = 2 };
+static const char *const backends[] = {"clblast", "conv", "stream"};
+enum { BACKENDS = 3 };
 
 static tess_fc *make_fc(tess_context *ctx, struct shape s, const char *backend) {
     tess_fc *fc = NULL;
@@ -236,8 +236,8 @@ static void check_differences(tess_context *ctx, struct shape s, enum pass pass,
 static void test_differences(void **state) {
     const struct shape cases[] = {{3, 7, 5}, {1, 9, 4}};
     for (int i = 0; i < 2 * BACKENDS; i++) {
-        check_differences(*state, cases[i / 2], BACKWARD_DATA, backends[i % 2]);
-        check_differences(*state, cases[i / 2], BACKWARD_WEIGHTS, backends[i % 2]);
+        check_differences(*state, cases[i / BACKENDS], BACKWARD_DATA, backends[i % BACKENDS]);
+        check_differences(*state, cases[i / BACKENDS], BACKWARD_WEIGHTS, backends[i % BACKENDS]);
     }
 }
 
@@ -251,7 +251,7 @@ static void test_epilogue(void **state) {
     tess_context *ctx = *state;
     const struct shape cases[] = {{3, 20, 7}, {1, 8, 5}};
     const tess_activation kinds[] = {TESS_ACT_NONE, TESS_ACT_RELU, TESS_ACT_TANH};
-    for (int i = 0; i < 24; i++) {
+    for (int i = 0; i < 12 * BACKENDS; i++) {
         struct shape s = cases[i / 6 % 2];
         tess_fc_desc desc = {.n = s.n,
                              .c = s.c,

@@ -27,7 +27,7 @@ const char *const fc_pass_names[FC_PASSES] = {"forward", "backward-data", "backw
 
 /* ---- creation */
 
-static const struct fc_backend *const backends[] = {&fc_clblast, &fc_conv};
+static const struct fc_backend *const backends[] = {&fc_clblast, &fc_conv, &fc_stream};
 enum { BACKENDS = sizeof backends / sizeof *backends };
 
 static const struct fc_backend *find_backend(const char *name) {
@@ -49,7 +49,7 @@ static tess_status check_desc(tess_context *ctx, const tess_fc_desc *desc) {
             n, c, k);
     if (desc->backend && !find_backend(desc->backend))
         return context_fail(ctx, TESS_INVALID_ARGUMENT,
-                            "fully connected: no backend '%s'; there are clblast and conv",
+                            "fully connected: no backend '%s'; there are clblast, conv and stream",
                             desc->backend);
     if (ctx->own_kernels_only && desc->backend && strcmp(desc->backend, "clblast") == 0)
         return context_fail(
@@ -59,7 +59,7 @@ static tess_status check_desc(tess_context *ctx, const tess_fc_desc *desc) {
     return expect_activation(ctx, desc->act, "fully connected");
 }
 
-/* Measured on this device before: the tuning database's answer, "clblast" or "conv". */
+/* Measured on this device before: the tuning database's answer, a backend's name. */
 static const struct fc_backend *measured_backend(const tess_fc *fc, enum fc_pass pass) {
     static const char *const operations[FC_PASSES] = {"fc_fwd", "fc_bwd_data", "fc_bwd_weights"};
     const struct conv_advisor *advisor = fc->ctx->advisor;
@@ -69,6 +69,14 @@ static const struct fc_backend *measured_backend(const tess_fc *fc, enum fc_pass
     if (!advisor->lookup(advisor->user, operations[pass], problem, answer, sizeof answer))
         return NULL;
     return find_backend(answer);
+}
+
+/* Packing the weights after every update, and once for each pass, costs more than few rows gain from it; and it takes as
+   much memory as the weights. Measured on PoCL, see README. */
+static bool streams(const tess_fc_desc *desc, enum fc_pass pass) {
+    enum { MOST_ROWS = 32, LEAST_WEIGHTS = 1 << 18 };
+    return pass != FC_BACKWARD_WEIGHTS && desc->n <= MOST_ROWS &&
+           (double)desc->c * desc->k >= LEAST_WEIGHTS;
 }
 
 static void choose(tess_fc *fc, enum fc_pass pass) {
@@ -84,7 +92,11 @@ static void choose(tess_fc *fc, enum fc_pass pass) {
         tier = "exact";
         why = "measured on this device";
     }
-    if (fc->ctx->own_kernels_only && backend != &fc_conv) {
+    if (!backend && cpu && streams(&fc->desc, pass)) {
+        backend = &fc_stream;
+        why = "not tuned; few rows and many weights, which are read as they are";
+    }
+    if (fc->ctx->own_kernels_only && (!backend || backend == &fc_clblast)) {
         backend = &fc_conv;
         tier = "default";
         why = "kernels compiled beforehand: CLBlast would compile on its own";

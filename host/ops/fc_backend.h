@@ -1,5 +1,5 @@
-/* Who multiplies the matrices of a fully connected layer's passes: CLBlast, or our convolution engine on images of one
-   pixel. fc.c checks arguments and chooses; a backend only prepares and enqueues. */
+/* Who multiplies the matrices of a fully connected layer's passes: CLBlast, our convolution engine on images of one
+   pixel, or kernels of their own that stream the weights. fc.c checks arguments and chooses; a backend only prepares and enqueues. */
 #ifndef TESSERA_OPS_FC_BACKEND_H
 #define TESSERA_OPS_FC_BACKEND_H
 
@@ -17,7 +17,7 @@ struct fc_operands {
 };
 
 struct fc_backend {
-    const char *name; /* "clblast", "conv" */
+    const char *name; /* "clblast", "conv", "stream" */
     bool epilogue;    /* whether run does bias and activation */
     /* Compiles everything that run needs; blocking. *state belongs to the caller until destroy. */
     tess_status (*create)(tess_context *ctx, const tess_fc_desc *desc, enum fc_pass pass,
@@ -28,6 +28,6 @@ struct fc_backend {
     void (*destroy)(void *state);                                        /* takes NULL */
 };
 
-extern const struct fc_backend fc_clblast, fc_conv;
+extern const struct fc_backend fc_clblast, fc_conv, fc_stream;
 
 #endif
