@@ -960,6 +960,10 @@ typedef struct tess_net_options {
     size_t workspace_limit;
     const char *
         without; /* passes to leave out: names that tess_net_pass tells, between commas; NULL: none */
+    /* Training: the layers up to and including the one of this name, in the graph's order, are frozen: their parameters stay
+       as they are, running means and variances too, batch normalisation uses these and dropout is off, and no gradients are
+       computed for them. NULL: none. At least one parameter must come after them. */
+    const char *freeze_until;
 } tess_net_options;
 
 /* graph is borrowed until tess_net_destroy. Weights are zero until tess_net_init or tess_net_load. */
@@ -999,7 +1003,7 @@ TESS_API tess_status tess_net_result(tess_net *net, float *loss_sum, int *correc
 /* Parameters, in graph order: "conv1.weight", "conv1.bias". Running means and variances are among them. */
 typedef struct tess_param {
     const char *name;
-    /* Borrowed. grad and velocity are NULL without training, and for running means and variances. */
+    /* Borrowed. grad and velocity are NULL without training, for running means and variances, and for frozen layers. */
     tess_tensor *value, *grad, *velocity;
 } tess_param;
 TESS_API int tess_net_param_count(const tess_net *net);
@@ -1052,6 +1056,9 @@ TESS_API tess_status tess_net_save(tess_net *net, const char *path, bool optimiz
 /* Loads what tess_net_save wrote. Every parameter must be there with its shape, or nothing changes. With
    optimizer, velocities too. */
 TESS_API tess_status tess_net_load(tess_net *net, const char *path, bool optimizer);
+/* The values alone, to train on from. new_classifier: the last layers with parameters, before the graph's end and before auxiliary
+   classifiers, keep what they have; the file may hold them for another number of classes. */
+TESS_API tess_status tess_net_load_start(tess_net *net, const char *path, bool new_classifier);
 
 #ifdef __cplusplus
 }

@@ -2,7 +2,8 @@
 #include "net/layers/layers.h"
 
 uint64_t weights_version(const tess_net *net, const struct instruction *in) {
-    return 1 + net->values->version + in->t[OP_W]->version;
+    uint64_t steps = in->layer < net->frozen ? 0 : net->trained->version;
+    return 1 + steps + in->t[OP_W]->version;
 }
 
 tess_status run_conv_forward(const tess_net *net, const struct instruction *in) {
@@ -70,19 +71,29 @@ tess_status run_fc_backward_weights(const tess_net *net, const struct instructio
                                     in->workspace);
 }
 
+static tess_batch_norm_args batch_norm_args(const struct instruction *in) {
+    return (tess_batch_norm_args){.x = in->t[OP_X],
+                                  .scale = in->t[OP_W],
+                                  .bias = in->t[OP_BIAS],
+                                  .residual = in->t[OP_AUX],
+                                  .y = in->t[OP_Y],
+                                  .running_mean = in->t[OP_RUNNING_MEAN],
+                                  .running_var = in->t[OP_RUNNING_VAR],
+                                  .saved_mean = in->t[OP_SAVED_MEAN],
+                                  .saved_invstd = in->t[OP_SAVED_INVSTD],
+                                  .workspace = in->workspace};
+}
+
 tess_status run_batch_norm(const tess_net *net, const struct instruction *in) {
-    const tess_batch_norm_args args = {.x = in->t[OP_X],
-                                       .scale = in->t[OP_W],
-                                       .bias = in->t[OP_BIAS],
-                                       .residual = in->t[OP_AUX],
-                                       .y = in->t[OP_Y],
-                                       .running_mean = in->t[OP_RUNNING_MEAN],
-                                       .running_var = in->t[OP_RUNNING_VAR],
-                                       .saved_mean = in->t[OP_SAVED_MEAN],
-                                       .saved_invstd = in->t[OP_SAVED_INVSTD],
-                                       .workspace = in->workspace};
+    const tess_batch_norm_args args = batch_norm_args(in);
     return net->training_now ? tess_batch_norm_forward_training(in->as.norm, &args)
                              : tess_batch_norm_forward_inference(in->as.norm, &args);
+}
+
+tess_status run_batch_norm_inference(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    const tess_batch_norm_args args = batch_norm_args(in);
+    return tess_batch_norm_forward_inference(in->as.norm, &args);
 }
 
 tess_status run_batch_norm_backward(const tess_net *net, const struct instruction *in) {
@@ -140,8 +151,9 @@ tess_status run_slice(const tess_net *net, const struct instruction *in) {
 /* A stream for each step and layer; graphs have fewer than 2^16 layers. */
 tess_status run_dropout(const tess_net *net, const struct instruction *in) {
     uint64_t stream = net->step << 16 | (uint64_t)in->layer;
-    return tess_dropout(net->eltwise, net->training_now ? in->as.rate : 0, net->options.seed,
-                        stream, in->t[OP_X], in->t[OP_Y]);
+    bool on = net->training_now && in->layer >= net->frozen;
+    return tess_dropout(net->eltwise, on ? in->as.rate : 0, net->options.seed, stream, in->t[OP_X],
+                        in->t[OP_Y]);
 }
 
 tess_status run_softmax(const tess_net *net, const struct instruction *in) {

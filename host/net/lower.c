@@ -131,15 +131,12 @@ static tess_status forward_batch_norm(struct lowering *lo, int index) {
                                  .momentum = layer->as.norm.momentum,
                                  .residual = low->residual >= 0,
                                  .act = fused_act(low)};
-    if (net->options.training && desc.n == 1 && desc.h == 1 && desc.w == 1)
-        return context_fail(net->ctx, TESS_INVALID_SHAPE,
-                            "batch norm: one value a channel has no variance; train with a larger "
-                            "batch or image");
+    bool frozen = index < net->frozen;
     tess_status status = tess_batch_norm_create(net->ctx, &desc, &net->ops[index].norm);
-    if (!status && net->options.training) status = saved_statistics(lo, index);
+    if (!status && net->options.training && !frozen) status = saved_statistics(lo, index);
     if (status) return status;
     return emit(net, &(struct instruction){
-                         .run = run_batch_norm,
+                         .run = frozen ? run_batch_norm_inference : run_batch_norm,
                          .layer = index,
                          .phases = PHASE_BOTH,
                          .as.norm = net->ops[index].norm,
@@ -215,8 +212,8 @@ static tess_status forward_fc(struct lowering *lo, int index) {
     const struct layer *layer = &net->graph->layers[index];
     struct lowered *low = &lo->layers[index];
     tess_fc_desc desc = {.n = net->options.batch,
-                         .forward_only = !net->options.training,
-                         .repack = net->options.training,
+                         .forward_only = !net->options.training || index < net->frozen,
+                         .repack = net->options.training && index >= net->frozen,
                          .c = layer->as.fc.inputs,
                          .k = layer->as.fc.outputs,
                          .bias = layer->bias,

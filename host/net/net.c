@@ -27,6 +27,20 @@ static tess_status settings_check(tess_context *ctx, const tess_graph *graph,
     return TESS_OK;
 }
 
+/* Before anything is compiled. */
+static tess_status check_statistics(tess_net *net) {
+    if (!net->options.training || net->options.batch > 1) return TESS_OK;
+    for (int i = net->frozen; i < net->graph->count; i++) {
+        const struct layer *layer = &net->graph->layers[i];
+        if (layer->kind != LAYER_BATCH_NORM || layer->h > 1 || layer->w > 1) continue;
+        return context_fail(net->ctx, TESS_INVALID_SHAPE,
+                            "layer %s: batch norm: one value a channel has no variance; train with "
+                            "a larger batch or image",
+                            layer->name);
+    }
+    return TESS_OK;
+}
+
 static tess_status operators_create(tess_net *net) {
     net->ops = calloc((size_t)net->graph->count, sizeof *net->ops);
     if (!net->ops)
@@ -84,6 +98,9 @@ tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_ne
     net->conv_algo = debug ? debug->conv_algo : NULL;
     net->classes = graph_classes(graph);
     status = passes_begin(net);
+    if (!status) status = net_freeze(net);
+    net->options.freeze_until = NULL; /* the caller's string may go */
+    if (!status) status = check_statistics(net);
     if (!status) status = operators_create(net);
     if (!status) status = ports_create(net);
     if (!status) status = net_params_create(net);
@@ -177,8 +194,8 @@ tess_status tess_net_train_step(tess_net *net, const tess_sgd_desc *sgd, int val
         return context_fail(net->ctx, TESS_INVALID_ARGUMENT,
                             "network %s: no learning rate; pass a tess_sgd_desc", net->graph->name);
     tess_status status = tess_net_gradients(net, valid, step);
-    if (status || !net->values) return status;
-    return tess_sgd_step(net->sgd, sgd, net->values, net->grads, net->velocities);
+    if (status || !net->grads) return status;
+    return tess_sgd_step(net->sgd, sgd, net->trained, net->grads, net->velocities);
 }
 
 tess_status tess_net_result(tess_net *net, float *loss_sum, int *correct) {

@@ -101,7 +101,8 @@ struct param {
     char name[LAYER_NAME_SIZE + 16];
     struct param_spec spec;
     int layer;
-    tess_tensor *value, *grad, *velocity; /* views of net->values or states ...; owned */
+    /* Views of net->values or states ...; owned. Running values and what is frozen have neither gradient nor velocity. */
+    tess_tensor *value, *grad, *velocity;
     int value_slot, grad_slot;
 };
 
@@ -113,6 +114,7 @@ struct tess_net {
     unsigned passes_off;   /* bit 1u << enum pass_id */
     int *merged;           /* [layer][pass]: 1 + the layer that pass merged it into, or 0 */
     int classes;           /* of the classifiers; 0: none */
+    int frozen;            /* layers 0 .. frozen - 1 run as in inference, and are not trained */
 
     tess_eltwise *eltwise;
     tess_softmax *softmax;
@@ -124,6 +126,8 @@ struct tess_net {
     /* All parameters one after the other, each at a multiple of base_align; the gaps hold zeros, and an update leaves
        them zero. NULL: no parameters, or no training. */
     tess_tensor *values, *grads, *velocities;
+    /* What a step updates, all that grads and velocities belong to: values, or with frozen layers a view of its end. */
+    tess_tensor *trained;
     tess_tensor *states; /* running means and variances, likewise; NULL: none */
     struct param *params;
     int *first_param; /* by layer */
@@ -163,6 +167,11 @@ struct net_debug {
 tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_net_options *options,
                        const struct net_debug *debug, tess_net **out);
 
+/* ---- freeze.c */
+
+/* Sets net->frozen from options.freeze_until. TESS_NOT_FOUND names layers that are called much like it. */
+tess_status net_freeze(tess_net *net);
+
 /* ---- net_params.c */
 
 /* Makes params and their buffers, filled with zeros. Needs ctx, graph and options. */
@@ -184,7 +193,7 @@ struct lowering {
         int positions;                /* max pooling in training */
         bool folded;                  /* its work is done by source's instruction */
         bool inferred;                /* the graph's end depends on it: inference needs it */
-        bool trains;    /* a parameter stands before its output: the output's gradient is of use */
+        bool trains;    /* its output's gradient is of use: a trained parameter stands before it */
         tess_act act;   /* what its output goes through */
         bool act_apart; /* in an instruction of its own, in place */
     } * layers;
@@ -223,6 +232,7 @@ tess_status run_fc_forward(const tess_net *net, const struct instruction *in);
 tess_status run_fc_backward_data(const tess_net *net, const struct instruction *in);
 tess_status run_fc_backward_weights(const tess_net *net, const struct instruction *in);
 tess_status run_batch_norm(const tess_net *net, const struct instruction *in);
+tess_status run_batch_norm_inference(const tess_net *net, const struct instruction *in);
 tess_status run_batch_norm_backward(const tess_net *net, const struct instruction *in);
 tess_status run_lrn(const tess_net *net, const struct instruction *in);
 tess_status run_lrn_backward(const tess_net *net, const struct instruction *in);

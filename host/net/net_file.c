@@ -22,7 +22,7 @@ static tess_status no_memory(tess_net *net, const char *path) {
 static int stored_count(const tess_net *net, bool optimizer) {
     int count = net->param_count;
     for (int i = 0; optimizer && i < net->param_count; i++)
-        count += !net->params[i].spec.state;
+        count += net->params[i].velocity != NULL;
     return count;
 }
 
@@ -33,7 +33,7 @@ static struct stored *stored_list(const tess_net *net, int count) {
     for (int i = 0; list && at < count; i++) {
         bool velocity = i >= net->param_count;
         const struct param *param = &net->params[i % net->param_count];
-        if (velocity && param->spec.state) continue;
+        if (velocity && !param->velocity) continue;
         list[at].param = param;
         list[at].tensor = velocity ? param->velocity : param->value;
         snprintf(list[at++].name, sizeof list[0].name, "%s%s", velocity ? VELOCITY_PREFIX : "",
@@ -178,8 +178,8 @@ static tess_status check_strangers(tess_net *net, const char *path,
     return TESS_OK;
 }
 
-tess_status tess_net_load(tess_net *net, const char *path, bool optimizer) {
-    if (!net) return TESS_INVALID_ARGUMENT;
+/* skip: layers whose parameters keep what they have; NULL: none. */
+static tess_status load(tess_net *net, const char *path, bool optimizer, const bool *skip) {
     struct safetensors *file = NULL;
     struct stored *list = NULL;
     const struct safetensor **found = NULL;
@@ -194,6 +194,7 @@ tess_status tess_net_load(tess_net *net, const char *path, bool optimizer) {
         goto fail;
     }
     for (int i = 0; i < count; i++) {
+        if (skip && skip[list[i].param->layer]) continue;
         found[i] = match(net, path, file, &list[i]);
         if (found[i]) continue;
         status = net->ctx->error.status;
@@ -201,10 +202,37 @@ tess_status tess_net_load(tess_net *net, const char *path, bool optimizer) {
     }
     status = check_strangers(net, path, file);
     for (int i = 0; i < count && !status; i++)
-        status = tess_tensor_write(list[i].tensor, found[i]->data, TESS_NCHW);
+        if (found[i]) status = tess_tensor_write(list[i].tensor, found[i]->data, TESS_NCHW);
 fail:
     free((void *)found);
     free(list);
     safetensors_destroy(file);
+    return status;
+}
+
+tess_status tess_net_load(tess_net *net, const char *path, bool optimizer) {
+    return net ? load(net, path, optimizer, NULL) : TESS_INVALID_ARGUMENT;
+}
+
+/* The layer with parameters that a classifier's input comes from. */
+static void mark_classifier(const tess_graph *graph, int head, bool *skip) {
+    struct param_spec specs[LAYER_PARAMS];
+    int at = head;
+    while (graph->layers[at].input_count > 0 && !layer_params(&graph->layers[at], specs))
+        at = graph->layers[at].inputs[0];
+    skip[at] = true;
+}
+
+tess_status tess_net_load_start(tess_net *net, const char *path, bool new_classifier) {
+    if (!net) return TESS_INVALID_ARGUMENT;
+    const tess_graph *graph = net->graph;
+    bool *skip = calloc((size_t)graph->count, sizeof *skip);
+    if (!skip) return no_memory(net, path ? path : "");
+    for (int i = 0; i < graph->count && new_classifier; i++)
+        if (graph->layers[i].kind == LAYER_SOFTMAX || graph->layers[i].kind == LAYER_AUXILIARY)
+            mark_classifier(graph, i, skip);
+    tess_status status = load(net, path, false, skip);
+    free(skip);
+    if (!status && net->velocities) status = tess_tensor_fill(net->velocities, 0);
     return status;
 }

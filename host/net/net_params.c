@@ -37,30 +37,43 @@ static size_t padded_bytes(const tess_net *net, const struct param *param) {
     return (tess_tensor_desc_bytes(&param->spec.desc) + align - 1) / align * align;
 }
 
-static size_t total_bytes(const tess_net *net, bool state) {
+/* What a buffer holds. */
+enum group { VALUES, FROZEN_VALUES, TRAINED_VALUES, STATES };
+
+static bool is_in(const tess_net *net, const struct param *param, enum group group) {
+    bool frozen = param->layer < net->frozen;
+    if (param->spec.state) return group == STATES;
+    return group == VALUES || group == (frozen ? FROZEN_VALUES : TRAINED_VALUES);
+}
+
+static size_t total_bytes(const tess_net *net, enum group group) {
     size_t bytes = 0;
     for (int i = 0; i < net->param_count; i++)
-        if (net->params[i].spec.state == state) bytes += padded_bytes(net, &net->params[i]);
+        if (is_in(net, &net->params[i], group)) bytes += padded_bytes(net, &net->params[i]);
     return bytes;
 }
 
-/* One buffer of zeros, and a view of it a parameter (state: or running value), at the place that view gives. */
-static tess_status buffer_create(tess_net *net, bool state, tess_tensor **buffer,
+static tess_tensor_desc floats_desc(size_t bytes) {
+    return (tess_tensor_desc){.dtype = TESS_F32,
+                              .layout = TESS_NHWC,
+                              .n = 1,
+                              .c = (int)(bytes / sizeof(float)),
+                              .h = 1,
+                              .w = 1};
+}
+
+/* One buffer of zeros, and a view of it for each of the group, at the place that view gives. */
+static tess_status buffer_create(tess_net *net, enum group group, tess_tensor **buffer,
                                  tess_tensor **(*view)(struct param *)) {
-    size_t bytes = total_bytes(net, state);
+    size_t bytes = total_bytes(net, group);
     if (bytes == 0) return TESS_OK;
-    tess_tensor_desc desc = {.dtype = TESS_F32,
-                             .layout = TESS_NHWC,
-                             .n = 1,
-                             .c = (int)(bytes / sizeof(float)),
-                             .h = 1,
-                             .w = 1};
+    tess_tensor_desc desc = floats_desc(bytes);
     tess_status status = tess_tensor_create(net->ctx, &desc, buffer);
     if (!status) status = tess_tensor_fill(*buffer, 0);
     size_t offset = 0;
     for (int i = 0; i < net->param_count && !status; i++) {
         struct param *param = &net->params[i];
-        if (param->spec.state != state) continue;
+        if (!is_in(net, param, group)) continue;
         status = tess_tensor_view(*buffer, &param->spec.desc, offset, view(param));
         offset += padded_bytes(net, param);
     }
@@ -80,19 +93,30 @@ static tess_tensor **velocity_of(struct param *param) {
     return &param->velocity;
 }
 
+/* Parameters lie in graph order, so that the frozen ones come first. */
+static tess_status trained_create(tess_net *net) {
+    size_t frozen = total_bytes(net, FROZEN_VALUES);
+    net->trained = net->values;
+    if (!frozen) return TESS_OK;
+    tess_tensor_desc desc = floats_desc(total_bytes(net, TRAINED_VALUES));
+    net->trained = NULL;
+    return tess_tensor_view(net->values, &desc, frozen, &net->trained);
+}
+
 tess_status net_params_create(tess_net *net) {
     tess_status status = params_list(net);
     if (status || net->param_count == 0) return status;
-    size_t bytes = total_bytes(net, false);
+    size_t bytes = total_bytes(net, VALUES);
     if (bytes / sizeof(float) > 2147483647)
         return context_fail(
             net->ctx, TESS_OUT_OF_DEVICE_MEMORY,
             "parameters: %zu bytes, more than 2^31 - 1 numbers; make layers smaller", bytes);
-    status = buffer_create(net, false, &net->values, value_of);
-    if (!status) status = buffer_create(net, true, &net->states, value_of);
+    status = buffer_create(net, VALUES, &net->values, value_of);
+    if (!status) status = trained_create(net);
+    if (!status) status = buffer_create(net, STATES, &net->states, value_of);
     if (!status && net->options.training) {
-        status = buffer_create(net, false, &net->grads, grad_of);
-        if (!status) status = buffer_create(net, false, &net->velocities, velocity_of);
+        status = buffer_create(net, TRAINED_VALUES, &net->grads, grad_of);
+        if (!status) status = buffer_create(net, TRAINED_VALUES, &net->velocities, velocity_of);
     }
     return status ? error_prefix(&net->ctx->error, status, "parameters") : TESS_OK;
 }
@@ -103,6 +127,7 @@ void net_params_destroy(tess_net *net) {
         tess_tensor_destroy(net->params[i].grad);
         tess_tensor_destroy(net->params[i].velocity);
     }
+    if (net->trained != net->values) tess_tensor_destroy(net->trained);
     tess_tensor_destroy(net->values);
     tess_tensor_destroy(net->states);
     tess_tensor_destroy(net->grads);

@@ -93,7 +93,7 @@ void passes_merge(struct lowering *lo) {
         struct lowered *low = &lo->layers[i];
         struct param_spec specs[LAYER_PARAMS];
         if (!low->folded) merge(lo, i);
-        low->trains = layer_params(layer, specs) > 0;
+        low->trains = i >= lo->net->frozen && layer_params(layer, specs) > 0;
         for (int k = 0; k < layer->input_count; k++)
             low->trains = low->trains || lo->layers[layer->inputs[k]].trains;
     }
