@@ -426,15 +426,16 @@ typedef enum tess_pool_mode {
     TESS_POOL_WEIGHTED /* scale[c] * (TESS_POOL_AVG) + bias[c]: LeCun et al. 1998, section II.B */
 } tess_pool_mode;
 
-/* NHWC, fp32. P = (H - R + pt + pb) / u + 1, rounded down, or up with ceil_mode (where a last window that
-   would start beyond H + pt is dropped). Zero strides mean the window's size. global: window H x W, no padding.
-   Every window must touch x: padding smaller than the window. */
+/* NHWC, fp32. P = (H - d (R - 1) - 1 + pt + pb) / u + 1, rounded down, or up with ceil_mode (where a last window that
+   would start beyond H + pt is dropped). Zero strides mean the window's size, zero dilations 1. global: window
+   H x W, no padding. Every window must touch x: padding smaller than the window, dilations not above H, W. */
 typedef struct tess_pool_desc {
     tess_pool_mode mode;
     int n, c, h, w;
     int r, s;
     int stride_h, stride_w;
     int pad_top, pad_bottom, pad_left, pad_right;
+    int dilation_h, dilation_w;
     bool ceil_mode;
     bool global;
 } tess_pool_desc;
