@@ -1,5 +1,6 @@
 /* Fully connected layers: checks arguments, chooses for each pass who multiplies (fc_backend.h). */
 #include "core/context.h"
+#include "core/kernel_bundle.h"
 #include "core/tensor.h"
 #include "ops/conv/conv_advice.h"
 #include "ops/expect.h"
@@ -59,16 +60,30 @@ static tess_status check_desc(tess_context *ctx, const tess_fc_desc *desc) {
     return expect_activation(ctx, desc->act, "fully connected");
 }
 
+static const char *const operations[FC_PASSES] = {"fc_fwd", "fc_bwd_data", "fc_bwd_weights"};
+
+static void print_problem(const tess_fc *fc, char text[64]) {
+    snprintf(text, 64, "n%dc%dk%d", fc->desc.n, fc->desc.c, fc->desc.k);
+}
+
 /* Measured on this device before: the tuning database's answer, a backend's name. */
 static const struct fc_backend *measured_backend(const tess_fc *fc, enum fc_pass pass) {
-    static const char *const operations[FC_PASSES] = {"fc_fwd", "fc_bwd_data", "fc_bwd_weights"};
     const struct conv_advisor *advisor = fc->ctx->advisor;
     char problem[64], answer[CONV_CONFIG_SIZE];
     if (!advisor || !advisor->lookup) return NULL;
-    snprintf(problem, sizeof problem, "n%dc%dk%d", fc->desc.n, fc->desc.c, fc->desc.k);
+    print_problem(fc, problem);
     if (!advisor->lookup(advisor->user, operations[pass], problem, answer, sizeof answer))
         return NULL;
     return find_backend(answer);
+}
+
+/* A bundle of kernels has the programs of one backend. */
+static const struct fc_backend *bundled_backend(const tess_fc *fc, enum fc_pass pass) {
+    char problem[64];
+    print_problem(fc, problem);
+    const char *name =
+        fc->ctx->bundle ? kernel_bundle_plan(fc->ctx->bundle, operations[pass], problem) : NULL;
+    return name ? find_backend(name) : NULL;
 }
 
 /* Packing the weights after every update, and once for each pass, costs more than few rows gain from it; and it takes as
@@ -88,6 +103,9 @@ static void choose(tess_fc *fc, enum fc_pass pass) {
         backend = find_backend(fc->desc.backend);
         tier = "caller";
         why = "the caller asked for it";
+    } else if ((backend = bundled_backend(fc, pass))) {
+        tier = "exact";
+        why = "its programs are in the bundle";
     } else if ((backend = measured_backend(fc, pass))) {
         tier = "exact";
         why = "measured on this device";
@@ -112,6 +130,12 @@ static tess_status create_pass(tess_fc *fc, enum fc_pass pass) {
     const struct fc_backend *backend = fc->pass[pass].backend;
     tess_status status = backend->create(fc->ctx, &fc->desc, pass, &fc->pass[pass].state);
     if (status) return status;
+    if (fc->ctx->plans) {
+        char problem[64];
+        print_problem(fc, problem);
+        status = plan_record_add(fc->ctx, operations[pass], problem, backend->name);
+        if (status) return status;
+    }
     size_t bytes = backend->workspace(fc->pass[pass].state);
     if (bytes > fc->workspace) fc->workspace = bytes;
     bool epilogue = fc->desc.bias || fc->desc.act.kind != TESS_ACT_NONE;
