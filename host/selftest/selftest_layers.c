@@ -76,6 +76,47 @@ static void pool_average(struct trial *t) {
     tess_pool_destroy(op);
 }
 
+/* LeNet-5's: scale and bias a channel. */
+static void pool_weighted(struct trial *t) {
+    struct array *x = trial_input(t, "x", trial_image(N, C, H, W), -1, 1);
+    struct array *scale = trial_input(t, "scale", trial_vector(C), -1, 1);
+    struct array *bias = trial_input(t, "bias", trial_vector(C), -1, 1);
+    struct array *dy = trial_input(t, "dy", trial_image(N, C, P, Q), -1, 1);
+    struct array *y = trial_output(t, "y", trial_image(N, C, P, Q), TOLERANCE);
+    struct array *dx = trial_output(t, "dx", trial_image(N, C, H, W), TOLERANCE);
+    struct array *dscale = trial_output(t, "dscale", trial_vector(C), TOLERANCE);
+    struct array *dbias = trial_output(t, "dbias", trial_vector(C), TOLERANCE);
+    if (t->status) return;
+    for (int i = 0; i < POOLED; i++) {
+        double mean = 0, factor = (double)scale->host.f[i % C], grad = (double)dy->host.f[i];
+        for (int tap = 0; tap < WINDOW * WINDOW; tap++) {
+            mean += (double)x->host.f[pool_index(i, tap)] / (WINDOW * WINDOW);
+            dx->want[pool_index(i, tap)] += factor * grad / (WINDOW * WINDOW);
+        }
+        y->want[i] = factor * mean + (double)bias->host.f[i % C];
+        dscale->want[i % C] += grad * mean;
+        dbias->want[i % C] += grad;
+    }
+    trial_ready(t);
+    tess_pool_desc desc = pool_desc;
+    desc.mode = TESS_POOL_WEIGHTED;
+    tess_pool *op = NULL;
+    trial_step(t, tess_pool_create(t->ctx, &desc, &op));
+    trial_step(t, tess_pool_forward(op, &(tess_pool_args){.x = x->tensor,
+                                                          .y = y->tensor,
+                                                          .scale = scale->tensor,
+                                                          .bias = bias->tensor}));
+    trial_step(t, tess_pool_backward(op, &(tess_pool_grad_args){.dy = dy->tensor,
+                                                                .dx = dx->tensor,
+                                                                .x = x->tensor,
+                                                                .scale = scale->tensor,
+                                                                .dscale = dscale->tensor,
+                                                                .dbias = dbias->tensor,
+                                                                .workspace = trial_scratch(
+                                                                    t, tess_pool_workspace(op))}));
+    tess_pool_destroy(op);
+}
+
 /* ---------------------------------------------------------------- batch normalisation, with ReLU */
 
 #define EPS 1e-5
@@ -230,8 +271,7 @@ static void lrn(struct trial *t) {
 
 enum { FC_N = 3, FC_C = 20, FC_K = 17 };
 
-/* By whatever serves fully connected layers on this device. */
-static void fc(struct trial *t) {
+static void fc_by(struct trial *t, const char *backend) {
     struct array *x = trial_input(t, "x", trial_image(FC_N, FC_C, 1, 1), -1, 1);
     struct array *w = trial_input(t, "w", trial_weights(1, 1, FC_C, FC_K), -1, 1);
     struct array *dy = trial_input(t, "dy", trial_image(FC_N, FC_K, 1, 1), -1, 1);
@@ -249,7 +289,7 @@ static void fc(struct trial *t) {
     }
     trial_ready(t);
     tess_fc *op = NULL;
-    const tess_fc_desc desc = {.n = FC_N, .c = FC_C, .k = FC_K};
+    const tess_fc_desc desc = {.n = FC_N, .c = FC_C, .k = FC_K, .backend = backend};
     trial_step(t, tess_fc_create(t->ctx, &desc, &op));
     tess_tensor *workspace = trial_scratch(t, tess_fc_workspace(op));
     trial_step(t, tess_fc_forward(op, x->tensor, w->tensor, NULL, y->tensor, workspace, 0));
@@ -258,12 +298,31 @@ static void fc(struct trial *t) {
     tess_fc_destroy(op);
 }
 
+static void fc_conv_engine(struct trial *t) {
+    fc_by(t, "conv");
+}
+
+static void fc_streaming(struct trial *t) {
+    fc_by(t, "stream");
+}
+
+/* CPUs do not use it, and take long to compile it. */
+static void fc_by_clblast(struct trial *t) {
+    if (t->ctx->device.type & CL_DEVICE_TYPE_CPU)
+        t->left_out = true;
+    else
+        fc_by(t, "clblast");
+}
+
 const struct selftest selftest_layers[] = {
     {"pool max", pool_max},
     {"pool average", pool_average},
+    {"pool weighted", pool_weighted},
     {"batch_norm training", norm_train},
     {"batch_norm inference", norm_infer},
     {"lrn", lrn},
-    {"fc", fc},
+    {"fc conv", fc_conv_engine},
+    {"fc stream", fc_streaming},
+    {"fc clblast", fc_by_clblast},
     {0},
 };

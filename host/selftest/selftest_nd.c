@@ -14,63 +14,87 @@ static cl_mem mem(const struct array *array) {
     return array->tensor->mem;
 }
 
+/* A row beside every row of a matrix, and the gradients of the product. */
 static void binary(struct trial *t) {
     const struct nd_shape row = {1, {B}};
     struct array *a = trial_input(t, "a", trial_vector(COUNT), -1, 1);
     struct array *b = trial_input(t, "b", trial_vector(B), 1, 2);
-    struct array *sum = trial_output(t, "sum", trial_vector(COUNT), TOLERANCE);
-    struct array *quotient = trial_output(t, "quotient", trial_vector(COUNT), TOLERANCE);
+    struct array *dy = trial_input(t, "dy", trial_vector(COUNT), -1, 1);
+    struct array *y = trial_output(t, "product", trial_vector(COUNT), TOLERANCE);
+    struct array *da = trial_output(t, "da", trial_vector(COUNT), TOLERANCE);
+    struct array *db = trial_output(t, "db", trial_vector(B), TOLERANCE);
     if (t->status) return;
     for (int i = 0; i < COUNT; i++) {
-        sum->want[i] = (double)a->host.f[i] + (double)b->host.f[i % B];
-        quotient->want[i] = (double)a->host.f[i] / (double)b->host.f[i % B];
+        double left = (double)a->host.f[i], right = (double)b->host.f[i % B];
+        y->want[i] = left * right;
+        da->want[i] = right * (double)dy->host.f[i];
+        db->want[i % B] += left * (double)dy->host.f[i];
     }
     trial_ready(t);
-    struct nd_binary *add = NULL, *divide = NULL;
-    if (trial_step(t, nd_binary_create(t->ctx, ND_ADD, &matrix, &row, false, &add)) &&
-        trial_step(t, nd_binary_create(t->ctx, ND_DIV, &matrix, &row, false, &divide))) {
-        trial_step(t, nd_binary_forward(add, mem(a), mem(b), mem(sum)));
-        trial_step(t, nd_binary_forward(divide, mem(a), mem(b), mem(quotient)));
+    struct nd_binary *op = NULL;
+    if (trial_step(t, nd_binary_create(t->ctx, ND_MUL, &matrix, &row, true, &op))) {
+        tess_tensor *scratch = trial_scratch(t, nd_binary_workspace(op));
+        trial_step(t, nd_binary_forward(op, mem(a), mem(b), mem(y)));
+        trial_step(t, nd_binary_backward(op, &(struct nd_binary_grad_args){
+                                                 .a = mem(a),
+                                                 .b = mem(b),
+                                                 .dy = mem(dy),
+                                                 .da = mem(da),
+                                                 .db = mem(db),
+                                                 .workspace = scratch ? scratch->mem : NULL}));
     }
-    nd_binary_destroy(add);
-    nd_binary_destroy(divide);
+    nd_binary_destroy(op);
 }
 
+/* exp is its own derivative. */
 static void unary(struct trial *t) {
     struct array *x = trial_input(t, "x", trial_vector(COUNT), -2, 2);
+    struct array *dy = trial_input(t, "dy", trial_vector(COUNT), -1, 1);
     struct array *y = trial_output(t, "y", trial_vector(COUNT), TOLERANCE);
+    struct array *dx = trial_output(t, "dx", trial_vector(COUNT), TOLERANCE);
     if (t->status) return;
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < COUNT; i++) {
         y->want[i] = exp((double)x->host.f[i]);
+        dx->want[i] = y->want[i] * (double)dy->host.f[i];
+    }
     trial_ready(t);
     struct nd_unary *op = NULL;
-    const struct nd_unary_desc desc = {.kind = ND_EXP, .x = matrix};
-    if (trial_step(t, nd_unary_create(t->ctx, &desc, &op)))
+    const struct nd_unary_desc desc = {.kind = ND_EXP, .x = matrix, .gradients = true};
+    if (trial_step(t, nd_unary_create(t->ctx, &desc, &op))) {
         trial_step(t, nd_unary_forward(op, mem(x), mem(y)));
+        trial_step(t, nd_unary_backward(op, mem(y), mem(dy), mem(dx)));
+    }
     nd_unary_destroy(op);
 }
 
-/* Along the rows, then along the columns. */
+/* Down the columns, then along the rows, with its gradient. */
 static void reduce(struct trial *t) {
     struct array *x = trial_input(t, "x", trial_vector(COUNT), -1, 1);
     struct array *rows = trial_output(t, "rows", trial_vector(A), TOLERANCE);
     struct array *columns = trial_output(t, "columns", trial_vector(B), TOLERANCE);
+    struct array *spread = trial_output(t, "spread", trial_vector(COUNT), TOLERANCE);
     if (t->status) return;
     for (int i = 0; i < COUNT; i++) {
         rows->want[i / B] += (double)x->host.f[i];
         columns->want[i % B] += (double)x->host.f[i];
+        spread->want[i] =
+            (double)x->host.f[i / B]; /* the gradient of the sums along the rows, x being theirs */
     }
     trial_ready(t);
     struct array *const outputs[] = {columns, rows};
     for (int axis = 0; axis < 2; axis++) {
         struct nd_reduce *op = NULL;
-        const struct nd_reduce_desc desc = {
-            .kind = ND_REDUCE_SUM, .x = matrix, .axis_count = 1, .axes = {axis}};
+        const struct nd_reduce_desc desc = {.kind = ND_REDUCE_SUM,
+                                            .x = matrix,
+                                            .axis_count = 1,
+                                            .axes = {axis},
+                                            .gradients = axis == 1};
         if (trial_step(t, nd_reduce_create(t->ctx, &desc, &op))) {
             tess_tensor *scratch = trial_scratch(t, nd_reduce_workspace(op));
             trial_step(t, nd_reduce_forward(op, mem(x), mem(outputs[axis]),
                                             scratch ? scratch->mem : NULL));
         }
+        if (axis == 1 && op) trial_step(t, nd_reduce_backward(op, mem(x), mem(spread)));
         nd_reduce_destroy(op);
     }
 }
@@ -137,20 +161,28 @@ static void concat(struct trial *t) {
 
 static void softmax(struct trial *t) {
     struct array *x = trial_input(t, "x", trial_vector(COUNT), -3, 3);
+    struct array *dy = trial_input(t, "dy", trial_vector(COUNT), -1, 1);
     struct array *y = trial_output(t, "y", trial_vector(COUNT), TOLERANCE);
+    struct array *dx = trial_output(t, "dx", trial_vector(COUNT), TOLERANCE);
     if (t->status) return;
     for (int row = 0; row < A; row++) {
-        double sum = 0;
+        double sum = 0, dot = 0;
         for (int i = row * B; i < (row + 1) * B; i++)
             sum += exp((double)x->host.f[i]);
-        for (int i = row * B; i < (row + 1) * B; i++)
+        for (int i = row * B; i < (row + 1) * B; i++) {
             y->want[i] = exp((double)x->host.f[i]) / sum;
+            dot += y->want[i] * (double)dy->host.f[i];
+        }
+        for (int i = row * B; i < (row + 1) * B; i++)
+            dx->want[i] = y->want[i] * ((double)dy->host.f[i] - dot);
     }
     trial_ready(t);
     struct nd_softmax *op = NULL;
     const struct nd_softmax_desc desc = {.x = matrix, .axis = 1};
-    if (trial_step(t, nd_softmax_create(t->ctx, &desc, &op)))
+    if (trial_step(t, nd_softmax_create(t->ctx, &desc, &op))) {
         trial_step(t, nd_softmax_forward(op, mem(x), mem(y)));
+        trial_step(t, nd_softmax_backward(op, mem(y), mem(dy), mem(dx)));
+    }
     nd_softmax_destroy(op);
 }
 
@@ -159,17 +191,32 @@ static void matmul(struct trial *t) {
     const struct nd_shape right = {2, {B, K}};
     struct array *a = trial_input(t, "a", trial_vector(COUNT), -1, 1);
     struct array *b = trial_input(t, "b", trial_vector(B * K), -1, 1);
+    struct array *dy = trial_input(t, "dy", trial_vector(A * K), -1, 1);
     struct array *y = trial_output(t, "y", trial_vector(A * K), TOLERANCE);
+    struct array *da = trial_output(t, "da", trial_vector(COUNT), TOLERANCE);
+    struct array *db = trial_output(t, "db", trial_vector(B * K), TOLERANCE);
     if (t->status) return;
     for (int i = 0; i < A * B * K; i++) {
         int row = i / K / B, middle = i / K % B, column = i % K;
+        double grad = (double)dy->host.f[row * K + column];
+        da->want[row * B + middle] += grad * (double)b->host.f[middle * K + column];
+        db->want[middle * K + column] += grad * (double)a->host.f[row * B + middle];
         y->want[row * K + column] +=
             (double)a->host.f[row * B + middle] * (double)b->host.f[middle * K + column];
     }
     trial_ready(t);
     struct nd_matmul *op = NULL;
-    if (trial_step(t, nd_matmul_create(t->ctx, &matrix, &right, false, &op)))
+    if (trial_step(t, nd_matmul_create(t->ctx, &matrix, &right, true, &op))) {
+        tess_tensor *scratch = trial_scratch(t, nd_matmul_workspace(op));
         trial_step(t, nd_matmul_forward(op, mem(a), mem(b), NULL, mem(y)));
+        trial_step(t, nd_matmul_backward(op, &(struct nd_matmul_grad_args){
+                                                 .a = mem(a),
+                                                 .b = mem(b),
+                                                 .dy = mem(dy),
+                                                 .da = mem(da),
+                                                 .db = mem(db),
+                                                 .workspace = scratch ? scratch->mem : NULL}));
+    }
     nd_matmul_destroy(op);
 }
 

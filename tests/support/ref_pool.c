@@ -19,22 +19,13 @@ static size_t index_of(const struct window *at, int h, int w) {
            (size_t)at->c;
 }
 
-/* Where the window's element r, s lies in x. */
-static int row_of(const struct window *at, int r) {
-    return at->i * at->desc->stride_h - at->desc->pad_top + r * at->desc->dilation_h;
-}
-
-static int column_of(const struct window *at, int s) {
-    return at->j * at->desc->stride_w - at->desc->pad_left + s * at->desc->dilation_w;
-}
-
 /* The divisor of an average. */
 static int count_elements(const struct window *at) {
     const tess_pool_desc *d = at->desc;
     int count = 0;
     for (int r = 0; r < d->r; r++)
         for (int s = 0; s < d->s; s++) {
-            int h = row_of(at, r), w = column_of(at, s);
+            int h = at->i * d->stride_h - d->pad_top + r, w = at->j * d->stride_w - d->pad_left + s;
             if (d->mode == TESS_POOL_AVG_WITH_PAD)
                 count += h < d->h + d->pad_bottom && w < d->w + d->pad_right;
             else
@@ -48,7 +39,7 @@ static double average(const struct window *at, const double *x) {
     double sum = 0;
     for (int r = 0; r < d->r; r++)
         for (int s = 0; s < d->s; s++) {
-            int h = row_of(at, r), w = column_of(at, s);
+            int h = at->i * d->stride_h - d->pad_top + r, w = at->j * d->stride_w - d->pad_left + s;
             if (inside(d, h, w)) sum += x[index_of(at, h, w)];
         }
     return sum / count_elements(at);
@@ -60,7 +51,7 @@ static double maximum(const struct window *at, const double *x, int *position) {
     *position = -1;
     for (int r = 0; r < d->r; r++)
         for (int s = 0; s < d->s; s++) {
-            int h = row_of(at, r), w = column_of(at, s);
+            int h = at->i * d->stride_h - d->pad_top + r, w = at->j * d->stride_w - d->pad_left + s;
             if (!inside(d, h, w)) continue;
             double value = x[index_of(at, h, w)];
             if (*position >= 0 && (isnan(best) || value <= best)) continue;
@@ -99,7 +90,7 @@ static void scatter(const struct window *at, const double *x, double dy, double 
     double share = dy / count_elements(at);
     for (int r = 0; r < d->r; r++)
         for (int s = 0; s < d->s; s++) {
-            int h = row_of(at, r), w = column_of(at, s);
+            int h = at->i * d->stride_h - d->pad_top + r, w = at->j * d->stride_w - d->pad_left + s;
             if (inside(d, h, w)) dx[index_of(at, h, w)] += share;
         }
 }
