@@ -426,15 +426,16 @@ typedef enum tess_pool_mode {
     TESS_POOL_WEIGHTED /* scale[c] * (TESS_POOL_AVG) + bias[c]: LeCun et al. 1998, section II.B */
 } tess_pool_mode;
 
-/* NHWC, fp32. P = (H - R + pt + pb) / u + 1, rounded down, or up with ceil_mode (where a last window that
-   would start beyond H + pt is dropped). Zero strides mean the window's size. global: window H x W, no padding.
-   Every window must touch x: padding smaller than the window. */
+/* NHWC, fp32. P = (H - d (R - 1) - 1 + pt + pb) / u + 1, rounded down, or up with ceil_mode (where a last window that
+   would start beyond H + pt is dropped). Zero strides mean the window's size, zero dilations 1. global: window
+   H x W, no padding. Every window must touch x: padding smaller than the window, dilations not above H, W. */
 typedef struct tess_pool_desc {
     tess_pool_mode mode;
     int n, c, h, w;
     int r, s;
     int stride_h, stride_w;
     int pad_top, pad_bottom, pad_left, pad_right;
+    int dilation_h, dilation_w;
     bool ceil_mode;
     bool global;
 } tess_pool_desc;
@@ -738,14 +739,18 @@ typedef struct tess_graph tess_graph;
 typedef int tess_node;
 #define TESS_NODE_NONE (-1)
 
-/* How a layer's weights start. Biases start at 0. */
+/* How a layer's weights start. */
 typedef enum tess_init {
     TESS_INIT_DEFAULT, /* He for ReLU, leaky, clipped ReLU, ELU; Xavier otherwise */
     TESS_INIT_HE,      /* normal, variance 2 / fan_in: He et al. 2015 */
     TESS_INIT_XAVIER,  /* uniform +- sqrt(6 / (fan_in + fan_out)): Glorot and Bengio 2010 */
     TESS_INIT_LECUN,   /* uniform +- 2.4 / fan_in: LeCun et al. 1998, appendix A */
-    TESS_INIT_FAN_IN /* uniform +- 1 / sqrt(fan_in): smaller than He, as Torch and PyTorch start */
+    TESS_INIT_FAN_IN, /* uniform +- 1 / sqrt(fan_in): smaller than He, as Torch and PyTorch start */
+    TESS_INIT_GAUSSIAN /* normal, standard deviation 0.01: Krizhevsky et al. 2012 */
 } tess_init;
+
+/* By name: "he", "xavier", "lecun", "fan-in", "gaussian". TESS_NOT_FOUND lists them. */
+TESS_API tess_status tess_init_parse(const char *name, tess_error *error, tess_init *out);
 
 typedef struct tess_conv_layer {
     const char *name;
@@ -759,6 +764,7 @@ typedef struct tess_conv_layer {
     tess_act act;
     tess_init init;
     float init_gain; /* factor on the initial weights; 0: 1 */
+    float init_bias; /* of every bias */
 } tess_conv_layer;
 
 typedef struct tess_pool_layer {
@@ -777,6 +783,7 @@ typedef struct tess_fc_layer {
     bool no_bias;
     tess_act act;
     tess_init init;
+    float init_bias; /* of every bias */
 } tess_fc_layer;
 
 /* Batch normalisation (Ioffe and Szegedy 2015), a channel at a time: with the batch's mean and variance in training steps, with running
@@ -935,6 +942,9 @@ TESS_API const char *tess_graph_name(const tess_graph *graph);
 typedef struct tess_zoo_options {
     int c, h, w; /* input */
     int classes;
+    /* How all weights start, instead of as the network's paper or its makers say. alexnet with TESS_INIT_GAUSSIAN starts as its paper
+       does, with biases of 1 where that has them. */
+    tess_init init;
     float
         width; /* factor on filters, channels and hidden units, at most 64; results are rounded to even numbers from 2 on */
 } tess_zoo_options;
@@ -1053,8 +1063,8 @@ TESS_API tess_status tess_kernels_build(tess_context *ctx, const tess_graph *gra
    replaced atomically: at any moment path holds the old or the new contents, whole. */
 TESS_API tess_status tess_net_save(tess_net *net, const char *path, bool optimizer,
                                    const char *const *metadata);
-/* Loads what tess_net_save wrote. Every parameter must be there with its shape, or nothing changes. With
-   optimizer, velocities too. */
+/* Loads what tess_net_save wrote, or PyTorch's state of the same names: its "num_batches_tracked" are passed over. Every parameter must
+   be there with its shape, and nothing else, or nothing changes. With optimizer, velocities too. */
 TESS_API tess_status tess_net_load(tess_net *net, const char *path, bool optimizer);
 /* The values alone, to train on from. new_classifier: the last layers with parameters, before the graph's end and before auxiliary
    classifiers, keep what they have; the file may hold them for another number of classes. */

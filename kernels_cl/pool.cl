@@ -1,6 +1,6 @@
-/* Pooling over windows of R x S, forward and backward.
+/* Pooling over windows of R x S, forward and backward. d x e is the dilation.
 
-     pool_max_fwd           y[n,p,q,c] = max of x[n, p u - pt + r, q v - pl + s, c] over r, s inside x,
+     pool_max_fwd           y[n,p,q,c] = max of x[n, p u - pt + r d, q v - pl + s e, c] over r, s inside x,
                             positions[n,p,q,c] = h W + w of the first such maximum; a NaN counts as the maximum
      pool_avg_fwd           y = scale[c] * sum of x / divisor + bias[c]; scale, bias may be null
      pool_max_bwd           dx[n,h,w,c] = sum of dy[n,p,q,c] over the windows whose position is (h, w)
@@ -25,7 +25,8 @@
 
      VEC     see vector.clh
      WHOLE   1: VEC divides C; 0: it need not
-     CELLS   1: backward by cells; 0: it gathers */
+     CELLS   1: backward by cells; 0: it gathers
+     DILATED 1: windows have holes: d or e is above 1; not with CELLS. 0: d and e are 1 */
 #include "common.clh"
 #include "fastdiv.clh"
 #include "lanes.clh"
@@ -37,6 +38,24 @@
 #ifndef CELLS
 #define CELLS 0
 #endif
+
+#ifndef DILATED
+#define DILATED 0
+#endif
+#if DILATED && CELLS
+#error "pool.cl: windows with holes are gathered; DILATED 1 needs CELLS 0"
+#endif
+
+#if DILATED
+#define STEP_H(g) ((g)->dilation_h)
+#define STEP_W(g) ((g)->dilation_w)
+#else
+#define STEP_H(g) 1
+#define STEP_W(g) 1
+#endif
+/* The rows and columns from a window's first to its last, holes included. */
+#define EXTENT_H(g) (((g)->r - 1) * STEP_H(g) + 1)
+#define EXTENT_W(g) (((g)->s - 1) * STEP_W(g) + 1)
 
 /* Loads and stores that stop at an end, where a vector may reach beyond it. */
 #if WHOLE
@@ -71,6 +90,7 @@ struct pool_shape {
     int n, c, h, w, p, q;
     int r, s, stride_h, stride_w;
     int pad_top, pad_bottom, pad_left, pad_right;
+    int dilation_h, dilation_w;
     int count_pad;
     int unused;
 };
@@ -98,35 +118,45 @@ struct span {
     int first, last;
 };
 
-/* The part of window p that lies inside 0 .. size - 1. */
-struct span window_span(int p, int stride, int pad, int window, int size) {
+/* The part of window p that lies inside 0 .. size - 1: every step-th from first on. */
+struct span window_span(int p, int stride, int pad, int extent, int size, int step) {
     struct span span;
-    span.first = max(p * stride - pad, 0);
-    span.last = min(p * stride - pad + window, size);
+    int start = p * stride - pad;
+    span.first = start >= 0 ? start : start + (step - 1 - start) / step * step;
+    span.last = min(start + extent, size);
     return span;
 }
 
-/* The windows that contain element h. */
-struct span windows_around(int h, ulong by_stride, int pad, int window, int count) {
+struct span window_rows(constant struct pool_shape *g, int p) {
+    return window_span(p, g->stride_h, g->pad_top, EXTENT_H(g), g->h, STEP_H(g));
+}
+
+struct span window_columns(constant struct pool_shape *g, int q) {
+    return window_span(q, g->stride_w, g->pad_left, EXTENT_W(g), g->w, STEP_W(g));
+}
+
+/* The windows whose extent contains element h; h may be in one of their holes. */
+struct span windows_around(int h, ulong by_stride, int pad, int extent, int count) {
     struct span span;
     int at = h + pad;
-    span.first = at < window ? 0 : divide(at - window, by_stride) + 1;
+    span.first = at < extent ? 0 : divide(at - extent, by_stride) + 1;
     span.last = min((int)divide(at, by_stride) + 1, count);
     return span;
 }
 
-float divisor_1d(int p, int stride, int pad, int pad_end, int window, int size, int count_pad) {
-    int start = p * stride - pad;
-    if (count_pad) return (float)(min(start + window, size + pad_end) - start);
-    return (float)(min(start + window, size) - max(start, 0));
+float divisor_1d(struct span span, int start, int extent, int padded, int step, int count_pad) {
+    int length = count_pad ? min(start + extent, padded) - start : span.last - span.first;
+    return (float)((length + step - 1) / step);
 }
 
 float divisor_h(constant struct pool_shape *g, int p) {
-    return divisor_1d(p, g->stride_h, g->pad_top, g->pad_bottom, g->r, g->h, g->count_pad);
+    return divisor_1d(window_rows(g, p), p * g->stride_h - g->pad_top, EXTENT_H(g), g->h + g->pad_bottom,
+                      STEP_H(g), g->count_pad);
 }
 
 float divisor_w(constant struct pool_shape *g, int q) {
-    return divisor_1d(q, g->stride_w, g->pad_left, g->pad_right, g->s, g->w, g->count_pad);
+    return divisor_1d(window_columns(g, q), q * g->stride_w - g->pad_left, EXTENT_W(g), g->w + g->pad_right,
+                      STEP_W(g), g->count_pad);
 }
 
 /* Sum of x over rows and columns, VEC channels from base (image and channel) on. */
@@ -134,8 +164,8 @@ floatv window_sum(constant struct pool_shape *g, global const float *x, int base
                   struct span columns) {
     int total = g->n * g->h * g->w * g->c;
     floatv sum = (floatv)(0.0f);
-    for (int h = rows.first; h < rows.last; h++)
-        for (int w = columns.first; w < columns.last; w++)
+    for (int h = rows.first; h < rows.last; h += STEP_H(g))
+        for (int w = columns.first; w < columns.last; w += STEP_W(g))
             sum += LOAD(x, base + (h * g->w + w) * g->c, total);
     return sum;
 }
@@ -147,8 +177,8 @@ static inline floatv window_max(constant struct pool_shape *g, global const floa
     int first = rows.first * g->w + columns.first;
     floatv best = LOAD(x, base + first * g->c, total);
     if (with_positions) *at = (intv)(first);
-    for (int h = rows.first; h < rows.last; h++)
-        for (int w = columns.first; w < columns.last; w++) {
+    for (int h = rows.first; h < rows.last; h += STEP_H(g))
+        for (int w = columns.first; w < columns.last; w += STEP_W(g)) {
             int k = h * g->w + w;
             floatv value = LOAD(x, base + k * g->c, total);
             /* True for a larger value and for the first NaN. */
@@ -166,9 +196,9 @@ kernel void pool_max_fwd(constant struct pool_shape *g, global const float *x, g
     struct run run = run_number(id, &g->out, g->q, g->c);
     int row = (run.n * g->p + run.row) * g->q;
     int end = (row + run.last) * g->c;
-    struct span rows = window_span(run.row, g->stride_h, g->pad_top, g->r, g->h);
+    struct span rows = window_rows(g, run.row);
     for (int q = run.first; q < run.last; q++) {
-        struct span columns = window_span(q, g->stride_w, g->pad_left, g->s, g->w);
+        struct span columns = window_columns(g, q);
         for (int c = run.c_first; c < run.c_last; c += VEC) {
             int base = run.n * g->h * g->w * g->c + c, to = (row + q) * g->c + c;
             intv at;
@@ -189,9 +219,9 @@ kernel void pool_avg_fwd(constant struct pool_shape *g, global const float *x,
     struct run run = run_number(id, &g->out, g->q, g->c);
     int row = (run.n * g->p + run.row) * g->q;
     int end = (row + run.last) * g->c;
-    struct span rows = window_span(run.row, g->stride_h, g->pad_top, g->r, g->h);
+    struct span rows = window_rows(g, run.row);
     for (int q = run.first; q < run.last; q++) {
-        struct span columns = window_span(q, g->stride_w, g->pad_left, g->s, g->w);
+        struct span columns = window_columns(g, q);
         float divisor = divisor_h(g, run.row) * divisor_w(g, q);
         for (int c = run.c_first; c < run.c_last; c += VEC) {
             int base = run.n * g->h * g->w * g->c + c;
@@ -210,9 +240,9 @@ kernel void pool_weighted_product(constant struct pool_shape *g, global const fl
     int total = g->n * g->p * g->q * g->c;
     int row = (run.n * g->p + run.row) * g->q;
     int end = (row + run.last) * g->c;
-    struct span rows = window_span(run.row, g->stride_h, g->pad_top, g->r, g->h);
+    struct span rows = window_rows(g, run.row);
     for (int q = run.first; q < run.last; q++) {
-        struct span columns = window_span(q, g->stride_w, g->pad_left, g->s, g->w);
+        struct span columns = window_columns(g, q);
         float divisor = divisor_h(g, run.row) * divisor_w(g, q);
         for (int c = run.c_first; c < run.c_last; c += VEC) {
             int base = run.n * g->h * g->w * g->c + c;
@@ -263,13 +293,13 @@ kernel void pool_avg_bwd(constant struct pool_shape *g, global const float *dy,
     struct run run = run_number(id, &g->out, g->q, g->c);
     int total = g->n * g->p * g->q * g->c, row = (run.n * g->p + run.row) * g->q;
     struct span rows = cell(run.row, g->stride_h, g->pad_top, g->p, g->h);
-    struct span inside_h = window_span(run.row, g->stride_h, g->pad_top, g->r, g->h);
+    struct span inside_h = window_rows(g, run.row);
     int stop = cell(run.last - 1, g->stride_w, g->pad_left, g->q, g->w).last;
     for (int h = rows.first; h < rows.last; h++) {
         int to = (run.n * g->h + h) * g->w, end = (to + stop) * g->c;
         for (int q = run.first; q < run.last; q++) {
             struct span columns = cell(q, g->stride_w, g->pad_left, g->q, g->w);
-            struct span inside_w = window_span(q, g->stride_w, g->pad_left, g->s, g->w);
+            struct span inside_w = window_columns(g, q);
             float divisor = divisor_h(g, run.row) * divisor_w(g, q);
             for (int w = columns.first; w < columns.last; w++) {
                 bool inside = h >= inside_h.first && h < inside_h.last && w >= inside_w.first && w < inside_w.last;
@@ -284,6 +314,11 @@ kernel void pool_avg_bwd(constant struct pool_shape *g, global const float *dy,
     }
 }
 #else
+/* Whether element h is between two of a window that begins at start, not after h. */
+bool in_hole(int h, int start, int step) {
+    return (h - start) % step != 0;
+}
+
 kernel void pool_max_bwd(constant struct pool_shape *g, global const float *dy,
                          global const int *positions, global float *dx) {
     uint id = get_global_id(0);
@@ -292,9 +327,9 @@ kernel void pool_max_bwd(constant struct pool_shape *g, global const float *dy,
     int total = g->n * g->p * g->q * g->c;
     int row = (run.n * g->h + run.row) * g->w;
     int end = (row + run.last) * g->c;
-    struct span rows = windows_around(run.row, g->by_stride_h, g->pad_top, g->r, g->p);
+    struct span rows = windows_around(run.row, g->by_stride_h, g->pad_top, EXTENT_H(g), g->p);
     for (int w = run.first; w < run.last; w++) {
-        struct span columns = windows_around(w, g->by_stride_w, g->pad_left, g->s, g->q);
+        struct span columns = windows_around(w, g->by_stride_w, g->pad_left, EXTENT_W(g), g->q);
         for (int c = run.c_first; c < run.c_last; c += VEC) {
             floatv sum = (floatv)(0.0f);
             for (int p = rows.first; p < rows.last; p++)
@@ -316,14 +351,18 @@ kernel void pool_avg_bwd(constant struct pool_shape *g, global const float *dy,
     int total = g->n * g->p * g->q * g->c;
     int row = (run.n * g->h + run.row) * g->w;
     int end = (row + run.last) * g->c;
-    struct span rows = windows_around(run.row, g->by_stride_h, g->pad_top, g->r, g->p);
+    struct span rows = windows_around(run.row, g->by_stride_h, g->pad_top, EXTENT_H(g), g->p);
     for (int w = run.first; w < run.last; w++) {
-        struct span columns = windows_around(w, g->by_stride_w, g->pad_left, g->s, g->q);
+        struct span columns = windows_around(w, g->by_stride_w, g->pad_left, EXTENT_W(g), g->q);
         for (int c = run.c_first; c < run.c_last; c += VEC) {
             floatv sum = (floatv)(0.0f);
             for (int p = rows.first; p < rows.last; p++)
                 for (int q = columns.first; q < columns.last; q++) {
                     int at = ((run.n * g->p + p) * g->q + q) * g->c + c;
+#if DILATED
+                    if (in_hole(run.row, p * g->stride_h - g->pad_top, g->dilation_h)) continue;
+                    if (in_hole(w, q * g->stride_w - g->pad_left, g->dilation_w)) continue;
+#endif
                     float share = 1.0f / (divisor_h(g, p) * divisor_w(g, q));
                     sum += LOAD(dy, at, total) * share;
                 }

@@ -202,6 +202,8 @@ static void test_resume(void **state) {
     assert_program(RUN("train", "--resume", part, "--batch", "16"), 2, "--batch");
     assert_program(RUN("train", "--resume", part, "--val-last", "10"), 2, "--val-last");
     assert_program(RUN("train", "--resume", part, "--width", "0.5"), 2, "--width");
+    assert_program(RUN("train", "--resume", part, "--init", "he"), 2, "--init: --resume");
+    assert_program(RUN("train", "lenet5-relu", "--init", "kaiming"), 2, "there are: he");
     assert_program(RUN("train", "lenet5", "--resume", part), 2, "lenet5-relu");
     assert_program(RUN("train", "--resume", part, "--epochs", "1"), 2, "--epochs");
     assert_program(RUN("train", "--resume", part, "--out", suite->whole), 2, "--out");

@@ -69,6 +69,11 @@ static void initial_weights(void **state) {
     x = tess_graph_fc(
         graph, x,
         &(tess_fc_layer){.name = "lecun", .outputs = 60, .init = TESS_INIT_LECUN, .act = relu});
+    x = tess_graph_fc(
+        graph, x,
+        &(tess_fc_layer){
+            .name = "gaussian", .outputs = 50, .init = TESS_INIT_GAUSSIAN, .init_bias = 1});
+    x = tess_graph_prelu(graph, x, &(tess_prelu_layer){.name = "prelu"});
     tess_graph_softmax(graph, x);
     assert_ok(ctx, tess_net_create(ctx, graph, &training, &net));
     expect_constant(net, "he.weight", 0);
@@ -78,6 +83,9 @@ static void initial_weights(void **state) {
     expect_moments(net, "before.weight", 2.0 / 64, INFINITY);
     expect_moments(net, "xavier.weight", 2.0 / (256 + 40), sqrt(6.0 / (256 + 40)));
     expect_moments(net, "lecun.weight", 2.4 * 2.4 / 3 / 40 / 40, 2.4 / 40);
+    expect_moments(net, "gaussian.weight", 1e-4, INFINITY);
+    expect_constant(net, "gaussian.bias", 1);
+    expect_constant(net, "prelu.weight", 0.25f);
     expect_constant(net, "he.bias", 0);
     expect_constant(net, "lecun.bias", 0);
     tess_net_destroy(net);

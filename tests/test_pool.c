@@ -50,6 +50,20 @@ static const tess_pool_desc cases[] = {
      .pad_bottom = 1,
      .pad_right = 2,
      .ceil_mode = true},
+    {.n = 2,
+     .c = 6,
+     .h = 7,
+     .w = 5,
+     .r = 3,
+     .s = 2,
+     .stride_h = 1,
+     .stride_w = 2,
+     .pad_top = 3,
+     .pad_left = 2,
+     .pad_right = 1,
+     .dilation_h = 2,
+     .dilation_w = 3,
+     .ceil_mode = true},
     /* full sizes from here on */
     {.n = 7, .c = 6, .h = 28, .w = 28, .r = 2, .s = 2},
     {.n = 3,
@@ -92,7 +106,7 @@ static const tess_pool_desc cases[] = {
 };
 
 static size_t case_count(void) {
-    return check_tiny() ? 9 : sizeof cases / sizeof cases[0];
+    return check_tiny() ? 10 : sizeof cases / sizeof cases[0];
 }
 
 /* One pooling, its data and what the device made of them. */
@@ -132,6 +146,8 @@ static void trial_begin(struct trial *t, tess_context *ctx, tess_pool_desc desc)
     }
     if (!desc.stride_h) desc.stride_h = desc.r;
     if (!desc.stride_w) desc.stride_w = desc.s;
+    if (!desc.dilation_h) desc.dilation_h = 1;
+    if (!desc.dilation_w) desc.dilation_w = 1;
     t->desc = desc;
     assert_ok(ctx, tess_pool_out_size(&desc, NULL, &t->p, &t->q));
     t->c = (size_t)desc.c;
@@ -245,6 +261,7 @@ static void agrees_with_the_reference(void **state) {
 }
 
 static bool onednn_can(const tess_pool_desc *desc) {
+    if (desc->dilation_h > 1 || desc->dilation_w > 1) return false;
     return desc->mode == TESS_POOL_MAX || desc->mode == TESS_POOL_AVG ||
            (desc->mode == TESS_POOL_AVG_WITH_PAD && !desc->ceil_mode);
 }

@@ -156,6 +156,24 @@ static void test_reads_foreign(void **state) {
     safetensors_destroy(file);
 }
 
+/* PyTorch's counters of batch normalisation, integers or converted to floats, are no tensors of ours. */
+static void test_counters_are_left_out(void **state) {
+    char path[FOLDER_PATH_SIZE];
+    folder_path(*state, "w.safetensors", path);
+    write_raw(
+        path,
+        "{\"bn1.num_batches_tracked\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]},"
+        "\"bn1.weight\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]},"
+        "\"bn2.num_batches_tracked\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[16,20]},"
+        "\"tracked\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[20,24]}}",
+        24);
+    struct safetensors *file = read_ok(path);
+    assert_int_equal(file->count, 2);
+    assert_string_equal(file->tensors[0].name, "bn1.weight");
+    assert_string_equal(file->tensors[1].name, "tracked");
+    safetensors_destroy(file);
+}
+
 static void test_same_input_same_bytes(void **state) {
     char path[FOLDER_PATH_SIZE], other[FOLDER_PATH_SIZE];
     folder_path(*state, "w.safetensors", path);
@@ -181,6 +199,12 @@ static const struct {
 } bad_headers[] = {
     {"{\"a\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, TESS_UNSUPPORTED,
      "tensor \"a\" has dtype F16, and only F32 is read"},
+    {"{\"a\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]}}", 8, TESS_UNSUPPORTED,
+     "dtype I64"},
+    {"{\"a.num_batches_tracked\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,4]}}", 4,
+     TESS_BAD_FORMAT, "does not fit its 4 bytes"},
+    {"{\"a.num_batches_tracked\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4,
+     TESS_UNSUPPORTED, "dtype I32"},
     {"{\"a\":{\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, TESS_BAD_FORMAT, "no dtype"},
     {"{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, TESS_BAD_FORMAT, "no dtype"},
     {"{\"a\":[]}", 0, TESS_BAD_FORMAT, "no dtype"},
@@ -403,12 +427,19 @@ static void test_bad_paths(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_round_trip),       CASE(test_exact_bytes),
-        CASE(test_reads_foreign),    CASE(test_same_input_same_bytes),
-        CASE(test_bad_headers),      CASE(test_bad_header_lengths),
-        CASE(test_nesting_bomb),     CASE(test_every_truncation),
-        CASE(test_every_header_bit), CASE(test_not_a_file),
-        CASE(test_bad_tensors),      CASE(test_bad_paths),
+        CASE(test_round_trip),
+        CASE(test_exact_bytes),
+        CASE(test_counters_are_left_out),
+        CASE(test_reads_foreign),
+        CASE(test_same_input_same_bytes),
+        CASE(test_bad_headers),
+        CASE(test_bad_header_lengths),
+        CASE(test_nesting_bomb),
+        CASE(test_every_truncation),
+        CASE(test_every_header_bit),
+        CASE(test_not_a_file),
+        CASE(test_bad_tensors),
+        CASE(test_bad_paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,6 +85,7 @@ tess_status model_for_data(const char *model, const tess_zoo_options *wish,
         .h = holds_image ? input.h : data->h,
         .w = holds_image ? input.w : data->w,
         .classes = data->classes,
+        .init = wish->init,
         .width = wish->width,
     };
     return tess_zoo_build(model, &options, error, out);

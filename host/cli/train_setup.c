@@ -113,6 +113,11 @@ int train_settle(const struct train_request *request, const struct arg *list,
         return cli_usage("--input: '%s' is not CxHxW; write e.g. 3x32x32", r.input);
     if (r.settings.val && r.settings.val_last)
         return cli_usage("--val-last: excludes --val; give one of them");
+    tess_error error = {0};
+    if (r.init && tess_init_parse(r.init, &error, &session->init))
+        return cli_usage("--init: %s", error.text);
+    if (r.init && r.resume)
+        return cli_usage("--init: --resume goes on with the weights that it finds; leave it away");
     if (r.resume) return settle_resume(&r, list, session);
     if (!r.settings.model) return cli_usage("train: no MODEL; name one, e.g. lenet5-relu");
     if (!r.settings.data)
@@ -179,8 +184,11 @@ static tess_status open_data(const char *spec, bool resume, struct train_session
 
 static tess_status open_network(const struct cli *cli, bool resume, struct train_session *s,
                                 tess_error *error) {
-    tess_zoo_options wish = {
-        .c = s->input.c, .h = s->input.h, .w = s->input.w, .width = (float)s->settings.width};
+    tess_zoo_options wish = {.c = s->input.c,
+                             .h = s->input.h,
+                             .w = s->input.w,
+                             .init = s->init,
+                             .width = (float)s->settings.width};
     tess_status status = model_for_data(s->settings.model, &wish, s->train, error, &s->graph);
     if (!status) status = cli_context(cli, error, &s->ctx);
     if (status) return status;

@@ -13,6 +13,7 @@ struct train_request {
     const char *input;              /* CxHxW as given, or NULL */
     const char *out, *resume;       /* folders, or NULL */
     const char *without;            /* passes to leave out, or NULL */
+    const char *init;               /* a name of tess_init_parse, or NULL */
     bool show;
 };
 
@@ -23,6 +24,7 @@ struct train_session {
     char folder[4096];
     const char *without; /* passes of the network to leave out, or NULL */
     struct train_settings settings;
+    tess_init init;           /* of a new training's weights */
     struct image_shape input; /* that the user asked for; 0: none */
     struct train_state state;
     uint64_t data_hash;

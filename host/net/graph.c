@@ -1,5 +1,6 @@
 #include "net/graph.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,9 +123,13 @@ static tess_status check_settings(tess_graph *graph, const struct layer *layer) 
         return error_set(&graph->error, TESS_INVALID_ARGUMENT,
                          "layer %s: no such activation, or a negative alpha; correct it",
                          layer->name);
-    if (layer->init < TESS_INIT_DEFAULT || layer->init > TESS_INIT_FAN_IN || !(layer->gain >= 0))
+    if (layer->init < TESS_INIT_DEFAULT || layer->init > TESS_INIT_GAUSSIAN || !(layer->gain >= 0))
         return error_set(&graph->error, TESS_INVALID_ARGUMENT,
                          "layer %s: no such init, or a negative gain; correct it", layer->name);
+    if (!isfinite(layer->init_bias))
+        return error_set(&graph->error, TESS_INVALID_ARGUMENT,
+                         "layer %s: initial biases of %g; give a finite number", layer->name,
+                         (double)layer->init_bias);
     return TESS_OK;
 }
 
@@ -193,6 +198,7 @@ tess_node tess_graph_conv(tess_graph *graph, tess_node in, const tess_conv_layer
                          .bias = !layer->no_bias,
                          .init = layer->init,
                          .gain = layer->init_gain,
+                         .init_bias = layer->init_bias,
                          .as.conv = {.dtype = TESS_F32,
                                      .layout = TESS_NHWC,
                                      .k = layer->filters,
@@ -237,6 +243,7 @@ tess_node tess_graph_fc(tess_graph *graph, tess_node in, const tess_fc_layer *la
                        .act = layer->act,
                        .bias = !layer->no_bias,
                        .init = layer->init,
+                       .init_bias = layer->init_bias,
                        .as.fc.outputs = layer->outputs};
     return graph_add_layer(graph, fc, layer->name, &in, 1);
 }

@@ -46,6 +46,7 @@ struct layer {
     bool bias;
     tess_init init;
     float gain; /* of the initial weights */
+    float init_bias;
     union {
         tess_conv_desc conv; /* n 1, NHWC, every field filled in */
         tess_pool_desc pool; /* n 1 */

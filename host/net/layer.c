@@ -52,7 +52,7 @@ static int conv_params(const struct layer *layer, struct param_spec specs[LAYER_
                                    .fan_in = c * area,
                                    .fan_out = conv->k / conv->groups * area};
     if (!layer->bias) return 1;
-    specs[1] = vector_spec("bias", conv->k, 0);
+    specs[1] = vector_spec("bias", conv->k, layer->init_bias);
     return 2;
 }
 
@@ -77,7 +77,7 @@ static int fc_params(const struct layer *layer, struct param_spec specs[LAYER_PA
                                    .fan_in = layer->as.fc.inputs,
                                    .fan_out = k};
     if (!layer->bias) return 1;
-    specs[1] = vector_spec("bias", k, 0);
+    specs[1] = vector_spec("bias", k, layer->init_bias);
     return 2;
 }
 

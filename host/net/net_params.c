@@ -1,6 +1,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "net/net.h"
 #include "ops/random.h"
@@ -138,6 +139,24 @@ void net_params_destroy(tess_net *net) {
 
 /* ---------------------------------------------------------------- initial weights */
 
+tess_status tess_init_parse(const char *name, tess_error *error, tess_init *out) {
+    static const char *const names[] = {[TESS_INIT_HE] = "he",
+                                        [TESS_INIT_XAVIER] = "xavier",
+                                        [TESS_INIT_LECUN] = "lecun",
+                                        [TESS_INIT_FAN_IN] = "fan-in",
+                                        [TESS_INIT_GAUSSIAN] = "gaussian"};
+    if (!name || !out)
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "init: name and out must be given; pass both");
+    for (int i = TESS_INIT_HE; i <= TESS_INIT_GAUSSIAN; i++) {
+        if (strcmp(names[i], name) != 0) continue;
+        *out = (tess_init)i;
+        return TESS_OK;
+    }
+    return error_set(error, TESS_NOT_FOUND,
+                     "init %s: unknown; there are: he, xavier, lecun, fan-in, gaussian", name);
+}
+
 static tess_init init_of(const tess_net *net, const struct param *param) {
     const struct layer *layer = &net->graph->layers[param->layer];
     if (layer->init != TESS_INIT_DEFAULT) return layer->init;
@@ -157,10 +176,11 @@ static void draw_weights(const tess_net *net, const struct param *param,
     const double scales[] = {[TESS_INIT_HE] = sqrt(2 / spec->fan_in),
                              [TESS_INIT_XAVIER] = sqrt(6 / (spec->fan_in + spec->fan_out)),
                              [TESS_INIT_LECUN] = 2.4 / spec->fan_in,
-                             [TESS_INIT_FAN_IN] = 1 / sqrt(spec->fan_in)};
+                             [TESS_INIT_FAN_IN] = 1 / sqrt(spec->fan_in),
+                             [TESS_INIT_GAUSSIAN] = 0.01};
     tess_init init = init_of(net, param);
     scale *= scales[init];
-    if (init == TESS_INIT_HE) {
+    if (init == TESS_INIT_HE || init == TESS_INIT_GAUSSIAN) {
         for (size_t i = 0; i < count; i++)
             data[i] = (float)(scale * random_normal(random));
         return;

@@ -104,13 +104,22 @@ static int read_sizes(const json_t *array, int64_t *out, int room) {
     return count;
 }
 
-static tess_status check_dtype(const struct reader *in, const char *name, const json_t *entry) {
+bool safetensors_is_counter(const char *name) {
+    static const char suffix[] = ".num_batches_tracked";
+    size_t length = strlen(name), end = sizeof suffix - 1;
+    return length > end && strcmp(name + length - end, suffix) == 0;
+}
+
+/* *element: the bytes of one. name is for messages. */
+static tess_status check_dtype(const struct reader *in, const char *name, const json_t *entry,
+                               bool counter, int *element) {
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
     char shown[SHOWN];
     if (!dtype)
         return error_set(in->error, TESS_BAD_FORMAT,
                          "%s: tensor \"%s\" has no dtype; the header is damaged", in->path, name);
-    if (strcmp(dtype, "F32") != 0)
+    *element = counter && strcmp(dtype, "I64") == 0 ? 8 : 4;
+    if (*element == 4 && strcmp(dtype, "F32") != 0)
         return error_set(in->error, TESS_UNSUPPORTED,
                          "%s: tensor \"%s\" has dtype %s, and only F32 is read; convert it to F32",
                          in->path, name, printable(dtype, shown, sizeof shown));
@@ -118,10 +127,10 @@ static tess_status check_dtype(const struct reader *in, const char *name, const 
 }
 
 /* Bytes of a shape, -1 if they are more than limit. */
-static int64_t shape_bytes(const int64_t *shape, int rank, int64_t limit) {
+static int64_t shape_bytes(const int64_t *shape, int rank, int element, int64_t limit) {
     for (int i = 0; i < rank; i++)
         if (shape[i] == 0) return 0;
-    int64_t bytes = sizeof(float);
+    int64_t bytes = element;
     for (int i = 0; i < rank; i++) {
         if (bytes > limit / shape[i]) return -1;
         bytes *= shape[i];
@@ -134,7 +143,9 @@ static tess_status read_entry(const struct reader *in, const json_t *entry, stru
     struct safetensor *tensor = extent->tensor;
     char name[SHOWN];
     printable(tensor->name, name, sizeof name);
-    tess_status status = check_dtype(in, name, entry);
+    int element = 0;
+    tess_status status =
+        check_dtype(in, name, entry, safetensors_is_counter(tensor->name), &element);
     if (status) return status;
     tensor->rank = read_sizes(json_object_get(entry, "shape"), tensor->shape, SAFETENSORS_MAX_RANK);
     if (tensor->rank < 0)
@@ -150,7 +161,7 @@ static tess_status read_entry(const struct reader *in, const json_t *entry, stru
                          in->path, name, (long long)(in->size - in->data_start));
     extent->begin = offsets[0];
     extent->end = offsets[1];
-    if (shape_bytes(tensor->shape, tensor->rank, in->size) != offsets[1] - offsets[0])
+    if (shape_bytes(tensor->shape, tensor->rank, element, in->size) != offsets[1] - offsets[0])
         return error_set(in->error, TESS_BAD_FORMAT,
                          "%s: tensor \"%s\" has a shape that does not fit its %lld bytes; the "
                          "header is damaged",
@@ -254,6 +265,19 @@ static tess_status read_data(const struct reader *in, const struct extent *exten
     return TESS_OK;
 }
 
+static void leave_out_counters(struct safetensors *file) {
+    int kept = 0;
+    for (int i = 0; i < file->count; i++) {
+        if (!safetensors_is_counter(file->tensors[i].name)) {
+            file->tensors[kept++] = file->tensors[i];
+            continue;
+        }
+        free(file->tensors[i].name);
+        free(file->tensors[i].data);
+    }
+    file->count = kept;
+}
+
 static tess_status read_tensors(const struct reader *in, struct safetensors *file) {
     size_t room = json_object_size(in->header) + 1;
     struct extent *extents = calloc(room, sizeof *extents);
@@ -262,6 +286,7 @@ static tess_status read_tensors(const struct reader *in, struct safetensors *fil
     if (!status) status = read_entries(in, extents, file);
     if (!status) status = check_extents(in, extents, file->count);
     if (!status) status = read_data(in, extents, file->count);
+    if (!status) leave_out_counters(file);
     free(extents);
     return status;
 }

@@ -1,4 +1,5 @@
-/* The safetensors format: 8 bytes little-endian header length, JSON header, data. F32 tensors only.
+/* The safetensors format: 8 bytes little-endian header length, JSON header, data. F32 tensors only, and PyTorch's counters
+   "<layer>.num_batches_tracked" (I64), which are checked and left out.
    https://github.com/huggingface/safetensors, "Format" */
 #ifndef TESSERA_NET_SAFETENSORS_H
 #define TESSERA_NET_SAFETENSORS_H
@@ -28,10 +29,13 @@ tess_status safetensors_write(const char *path, const struct safetensors *file, 
 
 /* Reads all of path. Header length, JSON, dtypes, offsets (no overlap, no gap, in range), shapes and
    sizes are checked before anything is allocated by what they say. Tensors keep the header's order. TESS_IO: not
-   readable; TESS_BAD_FORMAT: damaged or not of this format; TESS_UNSUPPORTED: another dtype than F32. *out is ended by
+   readable; TESS_BAD_FORMAT: damaged or not of this format; TESS_UNSUPPORTED: another dtype than F32 (counters: and I64). *out is ended by
    safetensors_destroy, and owns all that it points to. */
 tess_status safetensors_read(const char *path, tess_error *error, struct safetensors **out);
 void safetensors_destroy(struct safetensors *file); /* NULL is allowed */
+
+/* Whether PyTorch calls its count of a batch normalisation's batches so; nothing here depends on it. */
+bool safetensors_is_counter(const char *name);
 
 /* NULL if there is none of that name. Borrowed. */
 const struct safetensor *safetensors_find(const struct safetensors *file, const char *name);

@@ -21,6 +21,7 @@ struct pool_shape {
     cl_int n, c, h, w, p, q;
     cl_int r, s, stride_h, stride_w;
     cl_int pad_top, pad_bottom, pad_left, pad_right;
+    cl_int dilation_h, dilation_w;
     cl_int count_pad, unused;
 };
 
@@ -86,6 +87,8 @@ static struct pool_shape shape_of(const tess_pool_desc *desc, int p, int q, int 
         .pad_bottom = desc->pad_bottom,
         .pad_left = desc->pad_left,
         .pad_right = desc->pad_right,
+        .dilation_h = desc->dilation_h,
+        .dilation_w = desc->dilation_w,
         .count_pad = desc->mode == TESS_POOL_AVG_WITH_PAD,
     };
 }
@@ -96,8 +99,11 @@ static tess_status make_kernels(tess_pool *pool, int vector) {
     struct program *program;
     char options[64], config[64];
     bool whole = pool->desc.c % vector == 0;
-    snprintf(options, sizeof options, "-DVEC=%d -DWHOLE=%d -DCELLS=%d", vector, whole, pool->cells);
-    snprintf(config, sizeof config, "pool__vec%d_whole%d_cells%d", vector, whole, pool->cells);
+    bool dilated = pool->desc.dilation_h > 1 || pool->desc.dilation_w > 1;
+    snprintf(options, sizeof options, "-DVEC=%d -DWHOLE=%d -DCELLS=%d%s", vector, whole,
+             pool->cells, dilated ? " -DDILATED=1" : "");
+    snprintf(config, sizeof config, "pool__vec%d_whole%d_cells%d%s", vector, whole, pool->cells,
+             dilated ? "_dilated1" : "");
     tess_status status = program_get(ctx, "pool.cl", options, config, &program);
     if (!status)
         status =
@@ -138,7 +144,9 @@ tess_status tess_pool_create(tess_context *ctx, const tess_pool_desc *desc, tess
     int vector = choose_vector(ctx, full.c);
     bool cpu = ctx->device.type == CL_DEVICE_TYPE_CPU;
     pool->shape = shape_of(&full, p, q, vector, cpu);
-    pool->cells = (full.stride_h >= full.r || p == 1) && (full.stride_w >= full.s || q == 1);
+    bool dilated = full.dilation_h > 1 || full.dilation_w > 1;
+    pool->cells =
+        !dilated && (full.stride_h >= full.r || p == 1) && (full.stride_w >= full.s || q == 1);
     pool->local = cpu ? 8 : 64; /* a CPU's runs are long, and should spread over its cores */
     status = make_kernels(pool, vector);
     if (status) goto fail;

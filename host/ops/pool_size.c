@@ -11,7 +11,10 @@ static tess_pool_desc fill_in(const tess_pool_desc *desc) {
         full.r = full.h;
         full.s = full.w;
         full.stride_h = full.stride_w = 1;
+        full.dilation_h = full.dilation_w = 1;
     }
+    if (full.dilation_h == 0) full.dilation_h = 1;
+    if (full.dilation_w == 0) full.dilation_w = 1;
     if (full.stride_h == 0) full.stride_h = full.r;
     if (full.stride_w == 0) full.stride_w = full.s;
     return full;
@@ -24,12 +27,24 @@ static tess_status size_1d(const char *axis, const tess_pool_desc *desc, bool ve
     int64_t stride = vertical ? desc->stride_h : desc->stride_w;
     int64_t before = vertical ? desc->pad_top : desc->pad_left;
     int64_t after = vertical ? desc->pad_bottom : desc->pad_right;
+    int64_t dilation = vertical ? desc->dilation_h : desc->dilation_w;
     if (window < 1 || stride < 1 || before < 0 || after < 0)
         return error_set(error, TESS_INVALID_SHAPE,
                          "pool: window %lld, stride %lld or padding %lld, %lld of the %s is out of "
                          "range; windows are at least 1, strides and paddings at least 0",
                          (long long)window, (long long)stride, (long long)before, (long long)after,
                          axis);
+    if (dilation < 1 || (window > 1 && dilation > size))
+        return error_set(
+            error, TESS_INVALID_SHAPE,
+            "pool: dilation %lld of the %s of %lld; it must be at least 1, and at most "
+            "the input's size, or windows would miss the input",
+            (long long)dilation, axis, (long long)size);
+    if (window > LARGEST_SIDE / dilation)
+        return error_set(error, TESS_INVALID_SHAPE,
+                         "pool: a window of %lld with dilation %lld exceeds %d; use less",
+                         (long long)window, (long long)dilation, LARGEST_SIDE);
+    window = (window - 1) * dilation + 1;
     if (before >= window || after >= window)
         return error_set(error, TESS_INVALID_SHAPE,
                          "pool: padding %lld, %lld of the %s is not smaller than the window of "

@@ -19,13 +19,22 @@ static size_t index_of(const struct window *at, int h, int w) {
            (size_t)at->c;
 }
 
+/* Where the window's element r, s lies in x. */
+static int row_of(const struct window *at, int r) {
+    return at->i * at->desc->stride_h - at->desc->pad_top + r * at->desc->dilation_h;
+}
+
+static int column_of(const struct window *at, int s) {
+    return at->j * at->desc->stride_w - at->desc->pad_left + s * at->desc->dilation_w;
+}
+
 /* The divisor of an average. */
 static int count_elements(const struct window *at) {
     const tess_pool_desc *d = at->desc;
     int count = 0;
     for (int r = 0; r < d->r; r++)
         for (int s = 0; s < d->s; s++) {
-            int h = at->i * d->stride_h - d->pad_top + r, w = at->j * d->stride_w - d->pad_left + s;
+            int h = row_of(at, r), w = column_of(at, s);
             if (d->mode == TESS_POOL_AVG_WITH_PAD)
                 count += h < d->h + d->pad_bottom && w < d->w + d->pad_right;
             else
@@ -39,7 +48,7 @@ static double average(const struct window *at, const double *x) {
     double sum = 0;
     for (int r = 0; r < d->r; r++)
         for (int s = 0; s < d->s; s++) {
-            int h = at->i * d->stride_h - d->pad_top + r, w = at->j * d->stride_w - d->pad_left + s;
+            int h = row_of(at, r), w = column_of(at, s);
             if (inside(d, h, w)) sum += x[index_of(at, h, w)];
         }
     return sum / count_elements(at);
@@ -51,7 +60,7 @@ static double maximum(const struct window *at, const double *x, int *position) {
     *position = -1;
     for (int r = 0; r < d->r; r++)
         for (int s = 0; s < d->s; s++) {
-            int h = at->i * d->stride_h - d->pad_top + r, w = at->j * d->stride_w - d->pad_left + s;
+            int h = row_of(at, r), w = column_of(at, s);
             if (!inside(d, h, w)) continue;
             double value = x[index_of(at, h, w)];
             if (*position >= 0 && (isnan(best) || value <= best)) continue;
@@ -90,7 +99,7 @@ static void scatter(const struct window *at, const double *x, double dy, double 
     double share = dy / count_elements(at);
     for (int r = 0; r < d->r; r++)
         for (int s = 0; s < d->s; s++) {
-            int h = at->i * d->stride_h - d->pad_top + r, w = at->j * d->stride_w - d->pad_left + s;
+            int h = row_of(at, r), w = column_of(at, s);
             if (inside(d, h, w)) dx[index_of(at, h, w)] += share;
         }
 }

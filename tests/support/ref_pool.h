@@ -4,7 +4,7 @@
 
 #include "tessera.h"
 
-/* desc is complete (window and strides filled in); x N H W C, y N P Q C. scale, bias: C values, or NULL unless
+/* desc is complete (window, strides and dilations filled in); x N H W C, y N P Q C. scale, bias: C values, or NULL unless
    weighted. positions (max; may be NULL) receives h * W + w. */
 void ref_pool_forward(const tess_pool_desc *desc, int p, int q, const double *x,
                       const double *scale, const double *bias, double *y, int *positions);

@@ -128,6 +128,7 @@ static tess_status operator_create(struct lowering *lo, int index, tess_conv_pas
     tess_conv_options options = {.pass = pass,
                                  .bias = forward && layer->bias,
                                  .algo = net->conv_algo,
+                                 .repack = net->options.training,
                                  .strict = net->options.strict,
                                  .limit_workspace = net->options.limit_workspace,
                                  .workspace_limit = net->options.workspace_limit};

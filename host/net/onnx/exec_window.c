@@ -1,6 +1,7 @@
 /* Convolution and pooling: on images, NHWC. */
 #include "net/onnx/exec_build.h"
 #include "net/onnx/onnx_window.h"
+#include "ops/pool_indices.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -214,37 +215,75 @@ tess_status exec_conv_transpose(struct exec_build *b) {
 
 /* ---------------------------------------------------------------- pooling */
 
+/* Operands: x, y and, where the indices are read, the positions. */
 static tess_status enqueue_pool(struct onnx_run *run, const struct exec_step *step) {
-    struct tess_tensor x = exec_tensor(run, step, 0), y = exec_tensor(run, step, 1);
-    return tess_pool_forward(step->op, &(tess_pool_args){.x = &x, .y = &y});
+    struct tess_tensor x = exec_tensor(run, step, 0), y = exec_tensor(run, step, 1), positions;
+    tess_pool_args args = {.x = &x, .y = &y};
+    if (step->operand_count > 2) {
+        positions = exec_tensor(run, step, 2);
+        args.positions = &positions;
+    }
+    return tess_pool_forward(step->op, &args);
 }
 
 static void destroy_pool(void *op) {
     tess_pool_destroy(op);
 }
 
-static tess_status add_pool(struct exec_build *b, const tess_pool_desc *desc) {
+/* positions: NULL where nobody reads the indices. */
+static tess_status add_pool(struct exec_build *b, const tess_pool_desc *desc,
+                            const struct exec_operand *positions) {
     int x = exec_input(b, 0), y = exec_output(b, 0);
     const struct onnx_known *values = b->run->folded->values;
-    struct exec_operand operands[2] = {{.desc = exec_image(&values[x], EXEC_PIXELS)},
+    struct exec_operand operands[3] = {{.desc = exec_image(&values[x], EXEC_PIXELS)},
                                        {.desc = exec_image(&values[y], EXEC_PIXELS)}};
     tess_pool *pool = NULL;
     tess_status status = exec_need(b, x, EXEC_PIXELS, &operands[0].buffer);
     if (!status) status = exec_make(b, y, EXEC_PIXELS, &operands[1].buffer);
     if (!status) status = tess_pool_create(b->run->ctx, desc, &pool);
     if (status) return status;
+    if (positions) operands[2] = *positions;
     const struct exec_step step = {.op = pool, .enqueue = enqueue_pool, .destroy = destroy_pool};
+    return exec_add(b, &step, operands, positions ? 3 : 2);
+}
+
+/* Operands: positions, indices. */
+static tess_status enqueue_indices(struct onnx_run *run, const struct exec_step *step) {
+    struct tess_tensor positions = exec_tensor(run, step, 0);
+    return pool_indices_enqueue(step->op, &positions, exec_mem(run, step, 1));
+}
+
+static void destroy_indices(void *op) {
+    pool_indices_destroy(op);
+}
+
+static tess_status add_indices(struct exec_build *b, const tess_pool_desc *pool,
+                               const struct exec_operand *positions) {
+    const tess_tensor_desc *y = &positions->desc;
+    struct pool_indices_desc desc = {
+        .n = y->n, .c = y->c, .p = y->h, .q = y->w, .h = pool->h, .w = pool->w};
+    struct exec_operand operands[2] = {*positions};
+    struct pool_indices *op = NULL;
+    int64_t order = 0;
+    tess_status status =
+        onnx_get_int(b->in.model, b->in.node, "storage_order", b->in.error, &order);
+    desc.by_columns = order != 0;
+    if (!status) status = exec_make(b, exec_output(b, 1), EXEC_ROWS, &operands[1].buffer);
+    if (!status) status = pool_indices_create(b->run->ctx, &desc, &op);
+    if (status) return status;
+    const struct exec_step step = {
+        .op = op, .enqueue = enqueue_indices, .destroy = destroy_indices};
     return exec_add(b, &step, operands, 2);
 }
 
-static tess_status check_pool(struct exec_build *b, const struct onnx_window *w) {
-    for (int i = 0; i < w->spatial; i++)
-        if (w->dilation[i] != 1)
-            return infer_fail(&b->in, TESS_UNSUPPORTED,
-                              "a pooling window with dilation is not supported; use one without");
-    if (exec_output(b, 1) < 0) return TESS_OK;
-    return infer_fail(&b->in, TESS_UNSUPPORTED,
-                      "its indices are read, which is not supported; export the model without");
+/* Max pooling whose second output, the indices, is read. */
+static tess_status add_pool_with_indices(struct exec_build *b, const tess_pool_desc *desc) {
+    struct exec_operand positions = {.desc = exec_image(infer_out(&b->in, 0), EXEC_PIXELS)};
+    positions.desc.dtype = TESS_I32;
+    tess_status status =
+        exec_buffer_add(b->run, tess_tensor_desc_bytes(&positions.desc), &positions.buffer);
+    if (!status) status = add_pool(b, desc, &positions);
+    return status ? status : add_indices(b, desc, &positions);
 }
 
 tess_status exec_pool(struct exec_build *b) {
@@ -257,7 +296,6 @@ tess_status exec_pool(struct exec_build *b) {
         status = onnx_get_int(b->in.model, b->in.node, "count_include_pad", b->in.error, &with_pad);
     if (!status)
         status = onnx_get_int(b->in.model, b->in.node, "ceil_mode", b->in.error, &ceil_mode);
-    if (!status) status = check_pool(b, &w);
     if (status) return status;
     tess_conv_desc d = conv_desc(&w, &x, x.c);
     bool max = strcmp(b->in.node->op, "MaxPool") == 0;
@@ -276,19 +314,24 @@ tess_status exec_pool(struct exec_build *b) {
                                  .pad_bottom = d.pad_bottom,
                                  .pad_left = d.pad_left,
                                  .pad_right = d.pad_right,
+                                 .dilation_h = d.dilation_h,
+                                 .dilation_w = d.dilation_w,
                                  .ceil_mode = ceil_mode != 0};
     status = tess_pool_out_size(&desc, b->in.error, &p, &q);
     if (!status) status = check_size(b, p, q);
-    return status ? status : add_pool(b, &desc);
+    if (status) return status;
+    return exec_output(b, 1) < 0 ? add_pool(b, &desc, NULL) : add_pool_with_indices(b, &desc);
 }
 
 tess_status exec_global_pool(struct exec_build *b) {
     tess_tensor_desc x = exec_image(infer_in(&b->in, 0), EXEC_PIXELS);
     bool max = strcmp(b->in.node->op, "GlobalMaxPool") == 0;
-    return add_pool(b, &(tess_pool_desc){.mode = max ? TESS_POOL_MAX : TESS_POOL_AVG,
-                                         .n = x.n,
-                                         .c = x.c,
-                                         .h = x.h,
-                                         .w = x.w,
-                                         .global = true});
+    return add_pool(b,
+                    &(tess_pool_desc){.mode = max ? TESS_POOL_MAX : TESS_POOL_AVG,
+                                      .n = x.n,
+                                      .c = x.c,
+                                      .h = x.h,
+                                      .w = x.w,
+                                      .global = true},
+                    NULL);
 }

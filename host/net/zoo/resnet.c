@@ -1,6 +1,6 @@
 /* Residual networks: He, Zhang, Ren, Sun: Deep residual learning for image recognition, 2016, table 1; pre-activation: Identity mappings in
    deep residual networks, 2016, figure 1 (b). Names and shapes are torchvision's: the stride of a bottleneck is in its 3x3
-   convolution (the paper has it in the first 1x1). Shortcuts: option B. */
+   convolution (the paper has it in the first 1x1). Shortcuts: option B, but for resnet20-cifar. */
 #include "net/zoo/zoo.h"
 
 #include <stdio.h>
@@ -44,11 +44,33 @@ static tess_node norm(tess_graph *graph, tess_node x, const char *block, const c
     return tess_graph_batch_norm(graph, x, &(tess_batch_norm_layer){.name = name.text, .act = act});
 }
 
+/* The shortcut where the shape changes. */
+enum shortcut {
+    IDENTITY,   /* it does not */
+    PROJECTION, /* option B: a 1x1 convolution with normalisation */
+    SUBSAMPLED  /* option A, without parameters: pixels left out, zeros as additional channels */
+};
+
+static tess_node subsample(tess_graph *graph, tess_node x, const char *name, int channels,
+                           int stride) {
+    int more = channels - tess_graph_layer_info(graph, x).c;
+    struct name pool = join(name, "subsample"), pad = join(name, "channels");
+    x = tess_graph_pool(
+        graph, x,
+        &(tess_pool_layer){
+            .name = pool.text, .mode = TESS_POOL_AVG, .window_h = 1, .stride_h = stride});
+    return tess_graph_pad(graph, x,
+                          &(tess_pad_layer){.name = pad.text,
+                                            .channels_before = more / 2,
+                                            .channels_after = more - more / 2});
+}
+
 /* ReLU(f(x) + shortcut(x)), where f is two 3x3 convolutions or, as a bottleneck, 1x1, 3x3, 1x1 with a quarter of the filters. */
 static tess_node block(tess_graph *graph, tess_node in, const char *name, int filters, int stride,
-                       bool bottleneck, bool project) {
+                       bool bottleneck, enum shortcut kind) {
     int outputs = bottleneck ? 4 * filters : filters;
     tess_node x = in, shortcut = in;
+    if (kind == SUBSAMPLED) shortcut = subsample(graph, in, name, outputs, stride);
     x = conv(graph, x, name, "conv1", filters, bottleneck ? 1 : 3, bottleneck ? 1 : stride);
     x = norm(graph, x, name, "bn1", relu);
     x = conv(graph, x, name, "conv2", filters, 3, bottleneck ? stride : 1);
@@ -57,7 +79,7 @@ static tess_node block(tess_graph *graph, tess_node in, const char *name, int fi
         x = conv(graph, x, name, "conv3", outputs, 1, 1);
         x = norm(graph, x, name, "bn3", none);
     }
-    if (project) {
+    if (kind == PROJECTION) {
         shortcut = conv(graph, in, name, "downsample.0", outputs, 1, stride);
         shortcut = norm(graph, shortcut, name, "downsample.1", none);
     }
@@ -66,10 +88,10 @@ static tess_node block(tess_graph *graph, tess_node in, const char *name, int fi
 
 /* The same with normalisation and ReLU before each convolution; a projection reads what the first ReLU gives. */
 static tess_node preactivated_block(tess_graph *graph, tess_node in, const char *name, int filters,
-                                    int stride, bool bottleneck, bool project) {
+                                    int stride, bool bottleneck, enum shortcut kind) {
     int outputs = bottleneck ? 4 * filters : filters;
     tess_node x = norm(graph, in, name, "bn1", relu), shortcut = in;
-    if (project) shortcut = conv(graph, x, name, "downsample", outputs, 1, stride);
+    if (kind == PROJECTION) shortcut = conv(graph, x, name, "downsample", outputs, 1, stride);
     x = conv(graph, x, name, "conv1", filters, bottleneck ? 1 : 3, bottleneck ? 1 : stride);
     x = norm(graph, x, name, "bn2", relu);
     x = conv(graph, x, name, "conv2", filters, 3, bottleneck ? stride : 1);
@@ -99,18 +121,18 @@ static void resnet(tess_graph *graph, const tess_zoo_options *options,
         int filters = zoo_width(options, 64 << stage);
         for (int i = 0; i < a->blocks[stage]; i++) {
             int stride = stage > 0 && i == 0 ? 2 : 1;
-            bool project = i == 0 && (stage > 0 || a->bottleneck);
+            enum shortcut kind = i == 0 && (stage > 0 || a->bottleneck) ? PROJECTION : IDENTITY;
             char name[32];
             snprintf(name, sizeof name, "layer%d.%d", stage + 1, i);
             x = (a->preactivation ? preactivated_block : block)(graph, x, name, filters, stride,
-                                                                a->bottleneck, project);
+                                                                a->bottleneck, kind);
         }
     }
     if (a->preactivation) x = norm(graph, x, "", "bn5", relu);
     classifier(graph, x, options);
 }
 
-/* Section 4.2 with n = 3. The paper's shortcuts there have no parameters (option A); projections add 2,752. */
+/* Section 4.2 with n = 3: 269,722 parameters for ten classes. */
 void zoo_resnet20_cifar(tess_graph *graph, const tess_zoo_options *options) {
     tess_node x = tess_graph_input(graph, options->c, options->h, options->w);
     x = conv(graph, x, "", "conv1", zoo_width(options, 16), 3, 1);
@@ -120,7 +142,8 @@ void zoo_resnet20_cifar(tess_graph *graph, const tess_zoo_options *options) {
             bool first = stage > 0 && i == 0;
             char name[32];
             snprintf(name, sizeof name, "layer%d.%d", stage + 1, i);
-            x = block(graph, x, name, zoo_width(options, 16 << stage), first ? 2 : 1, false, first);
+            x = block(graph, x, name, zoo_width(options, 16 << stage), first ? 2 : 1, false,
+                      first ? SUBSAMPLED : IDENTITY);
         }
     }
     classifier(graph, x, options);

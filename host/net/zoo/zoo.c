@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/status.h"
+#include "net/graph.h"
 
 struct zoo_entry {
     const char *name, *about;
@@ -65,7 +65,8 @@ static const struct zoo_entry zoo[] = {
     {"resnet18-preact", "ResNet-18 with pre-activation: He et al. 2016, Identity mappings",
      IMAGENET, zoo_resnet18_preact},
     {"resnet50-preact", "ResNet-50 with pre-activation", IMAGENET, zoo_resnet50_preact},
-    {"resnet20-cifar", "the ResNet of 20 layers for CIFAR-10", CIFAR10, zoo_resnet20_cifar},
+    {"resnet20-cifar", "the ResNet of 20 layers for CIFAR-10: shortcuts without parameters",
+     CIFAR10, zoo_resnet20_cifar},
     {"resnet-tiny", "three residual blocks without batch norm, global average pooling", CIFAR10,
      zoo_resnet_tiny},
 };
@@ -117,16 +118,22 @@ tess_status tess_zoo_build(const char *name, const tess_zoo_options *options, te
         return error_set(error, TESS_INVALID_ARGUMENT,
                          "network %s: a width of %g; it must be above 0 and at most 64", name,
                          (double)all.width);
+    if (options && (options->init < TESS_INIT_DEFAULT || options->init > TESS_INIT_GAUSSIAN))
+        return error_set(error, TESS_INVALID_ARGUMENT, "network %s: no such init; correct it",
+                         name);
     if (options) {
         override(&all.c, options->c);
         override(&all.h, options->h);
         override(&all.w, options->w);
         override(&all.classes, options->classes);
+        all.init = options->init;
     }
     tess_graph *graph = NULL;
     tess_status status = tess_graph_create(name, error, &graph);
     if (status) return status;
     entry->build(graph, &all);
+    for (int i = 0; i < graph->count && all.init != TESS_INIT_DEFAULT; i++)
+        graph->layers[i].init = all.init;
     status = tess_graph_check(graph, error);
     if (status) {
         tess_graph_destroy(graph);
