@@ -40,11 +40,13 @@
    EDGE       pixels of a tile that may lie in the padding        pixels           0 .. 2
    STEP       from pixel to pixel of the source (PASS 0, 1)       floats           as the problem's; 0: run-time argument
    CT         input channels of a tile (PASS 2)                   channels         1 .. 28
-   ST         taps of a row in a tile (PASS 2), divides S         taps             1 .. 11, 1 if e > 1             */
+   ST         taps of a row in a tile (PASS 2), divides S         taps             1 .. 11, 1 if e > 1
+   SLICE      y is a part of a wider tensor: slice.clh (PASS 0)   -                0, 1             */
 
 #include "common.clh"
 #include "lanes.clh"
 #include "activation.clh"
+#include "slice.clh"
 
 #ifndef PASS
 #define PASS 0
@@ -314,7 +316,7 @@ conv_direct_fwd(__global const float *restrict x, __global const float *restrict
                 __global const float *bias, __global const float *residual,
                 __global float *restrict y, int H, int W, int C, int P, int Q, int K, int R, int S,
                 int U, int V, int PT, int PL, int D, int E, int G, int order, int cb, int act,
-                float alpha) {
+                float alpha SLICE_ARGS) {
     const int Cg = C / G, Kg = K / G, blocks = (Kg + KB - 1) / KB;
     const int block = (int)get_global_id(order), row = (int)get_global_id(1 - order);
     const int group = block / blocks, k0 = block % blocks * KB;
@@ -327,9 +329,10 @@ conv_direct_fwd(__global const float *restrict x, __global const float *restrict
     for (int tile = 0; tile < Q; tile += WT) {
         const int q0 = min(tile, Q - WT);
         float16 acc[NT * WT][KV];
-        const size_t at = ((size_t)(n * P + p) * Q + q0) * K + group * Kg + k0;
+        const size_t at =
+            ((size_t)(n * P + p) * Q + q0) * SLICE_STEP(K) + SLICE_FIRST + group * Kg + k0;
         clear_tile(acc);
-        fetch_tile(y + at, K, P * Q * K, Kg - k0);
+        fetch_tile(y + at, SLICE_STEP(K), P * Q * SLICE_STEP(K), Kg - k0);
         for (int c = 0; c < Cg; c += cb) {
             const struct source src = {W, C, H * W * C, min(cb, Cg - c)};
             for (int r = 0; r < R; r++) {
@@ -343,7 +346,7 @@ conv_direct_fwd(__global const float *restrict x, __global const float *restrict
                                weights + ((size_t)r * S * Cg + c) * KB, S, Cg * KB, ahead);
             }
         }
-        finish_tile(acc, y + at, K, P * Q * K, Kg - k0, bias ? bias + group * Kg + k0 : 0,
+        finish_tile(acc, y + at, SLICE_STEP(K), P * Q * SLICE_STEP(K), Kg - k0, bias ? bias + group * Kg + k0 : 0,
                     residual ? residual + at : 0, act, alpha);
     }
 }

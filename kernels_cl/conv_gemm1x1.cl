@@ -35,11 +35,13 @@
    CT         input channels of a tile (PASS 2)                   channels         1, 2, 3, 4, 6, 8, 12, 16
    COPY       2: x and dy to panels; 1: dy, x is read where it
               lies, without stride and in whole tiles; 0: none,
-              K = 16 KV too (PASS 2)                              -                0, 1, 2           */
+              K = 16 KV too (PASS 2)                              -                0, 1, 2
+   SLICE      y is a part of a wider tensor: slice.clh (PASS 0)   -                0, 1              */
 
 #include "common.clh"
 #include "lanes.clh"
 #include "activation.clh"
+#include "slice.clh"
 
 #ifndef PASS
 #define PASS 0
@@ -373,15 +375,17 @@ conv_gemm1x1_fwd(__global const float *restrict x, __global const float *restric
                  __global const float *bias, __global const float *residual,
                  __global float *restrict y, int pixels, int H, int W, int C, int P, int Q, int K,
                  int U, int V, int G, int span, int tiles, int cb, int parts, int stream, int act,
-                 float alpha) {
+                 float alpha SLICE_ARGS) {
     const int Cg = C / G, Kg = K / G, blocks = (Kg + KB - 1) / KB;
     const int group = (int)get_global_id(1) / parts, part = (int)get_global_id(1) % parts;
     const int first = (int)get_global_id(0) * span;
     const struct operands o = {x + group * Cg, packed + (size_t)group * blocks * Cg * KB,
-                               y + group * Kg, Cg, Kg, C, K, {P, Q, H, W, U, V},
+                               y + SLICE_FIRST + group * Kg, Cg, Kg, C, SLICE_STEP(K),
+                               {P, Q, H, W, U, V},
                                {P, Q, P, Q, 1, 1}};
     struct epilogue e = {bias ? bias + group * Kg : 0, residual ? residual + group * Kg : 0, act,
-                         alpha, false, stream && Kg % 16 == 0 && ((size_t)y & 63) == 0};
+                         alpha, false,
+                         stream && Kg % 16 == 0 && ((size_t)y & 63) == 0 && SLICE_BY(16)};
     product(o, first, min(span, pixels - first), tiles * MR, cb, blocks * part / parts,
             blocks * (part + 1) / parts, e);
 }

@@ -14,10 +14,12 @@
         padded positions   -2 -1 | 0  1  2  ...  H-1 | H    H+1
         pixel               2  1 | 0  1  2  ...  H-1 | H-2  H-3
 
-   No tuning parameters. Compiled in: MIRROR, 0 (zeros) or 1 (mirror). */
+   No tuning parameters. Compiled in: MIRROR, 0 (zeros) or 1 (mirror); SLICE, forward: y is a part of a wider tensor, whose strides
+   are y's (slice.clh). */
 
 #include "common.clh"
 #include "activation.clh"
+#include "slice.clh"
 
 #ifndef MIRROR
 #define MIRROR 0
@@ -54,7 +56,8 @@ static inline int image_at(int i, int at, int size) {
 
 __kernel void conv_generic_fwd(__global const float *restrict x, __global const float *restrict w,
                                __global const float *bias, __global const float *residual,
-                               __global float *restrict y, GEOMETRY_ARGS, int act, float alpha) {
+                               __global float *restrict y, GEOMETRY_ARGS, int act,
+                               float alpha SLICE_ARGS) {
     const int k = (int)get_global_id(0), pq = (int)get_global_id(1), n = (int)get_global_id(2);
     if (k >= K || pq >= P * Q) return;
     const int p = pq / Q, q = pq % Q, c0 = k / Kg * Cg;
@@ -73,7 +76,7 @@ __kernel void conv_generic_fwd(__global const float *restrict x, __global const 
     const int at = n * y_n + p * y_p + q * y_q + k * y_k;
     if (bias) sum += bias[k];
     if (residual) sum += residual[at];
-    y[at] = activate1(sum, act, alpha);
+    y[at + SLICE_FIRST] = activate1(sum, act, alpha);
 }
 
 /* sum plus dy * w over the windows that cover one padded position, row and col counted from the padding's start. */

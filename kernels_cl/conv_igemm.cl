@@ -32,11 +32,13 @@
    VEC        floats that a load from global memory takes                floats      1, 2, 4; divides the channels of a group
    DB         double buffering: 1 one barrier a tile, twice the memory   -           0, 1
    SPLIT      parts of k                                                 -           1 ..
+   SLICE      y is a part of a wider tensor: slice.clh (PASS 0)          -           0, 1
    MWG KWG / VEC and NWG KWG / VEC are multiples of the work-items, MWG NWG / (MWI NWI).                        */
 
 #include "common.clh"
 #include "activation.clh"
 #include "fastdiv.clh"
+#include "slice.clh"
 
 #ifndef PASS
 #define PASS 0
@@ -244,7 +246,7 @@ __attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
 ENTRY(__global const float *restrict a, __global const float *restrict b,
       __global const float *bias, __global const float *residual, __global float *restrict out,
       GEOMETRY_ARGS, int m_end, int n_end, int k_end, int b_group, int ldc, int part, int act,
-      float alpha) {
+      float alpha SLICE_ARGS) {
     __local float As[(1 + DB) * KWG * AW] __attribute__((aligned(16)));
     __local float Bs[(1 + DB) * KWG * BW] __attribute__((aligned(16)));
     const int t = (int)get_local_id(0), x = t % LN, y = t / LN;
@@ -282,14 +284,20 @@ ENTRY(__global const float *restrict a, __global const float *restrict b,
         if (DB) buffer = 1 - buffer;
     }
 
-    if (SPLIT > 1) out += (size_t)split * m_end * ldc;
+#if SPLIT > 1
+    out += (size_t)split * m_end * ldc;
+    const int row = ldc;
+#else
+    const int row = SLICE_STEP(ldc);
+    out += SLICE_FIRST;
+#endif
 #pragma unroll
     for (int i = 0; i < MWI; i++)
 #pragma unroll
         for (int j = 0; j < NWI; j++) {
             const int m = m0 + PLACE(i, MWI, y, LM), n = n0 + PLACE(j, NWI, x, LN);
             if (m >= m_end || n >= n_end) continue;
-            const int at = m * ldc + group * n_end + n;
+            const int at = m * row + group * n_end + n;
             float value = acc[i][j];
 #if PASS == 0 && SPLIT == 1
             if (bias) value += bias[group * n_end + n];
@@ -304,13 +312,16 @@ ENTRY(__global const float *restrict a, __global const float *restrict b,
 /* out[i] = act(its sums of split 0, 1, ..., added in this order, + bias + residual). */
 __kernel void conv_igemm_reduce(__global const float *restrict sums, __global const float *bias,
                                 __global const float *residual, __global float *restrict out,
-                                int count, int ldc, ulong by_ldc, int act, float alpha) {
+                                int count, int ldc, ulong by_ldc, int act, float alpha SLICE_ARGS) {
     const int i = (int)get_global_id(0);
     if (i >= count) return;
     float total = sums[i];
     for (int split = 1; split < SPLIT; split++) total += sums[(size_t)split * count + i];
     if (bias) total += bias[i - (int)divide((uint)i, by_ldc) * ldc];
     if (residual) total += residual[i];
+#if SLICE
+    out += (int)divide((uint)i, by_ldc) * (slice_step - ldc) + slice_first;
+#endif
     out[i] = PASS == 0 ? activate1(total, act, alpha) : total;
 }
 #endif

@@ -30,7 +30,8 @@
    WT         tiles in registers                         tiles          1 .. 28
    KV         destination channels of a lane             16 channels    1 .. 4
    VEC        width of a work-item                       channels       1 16
-   FUSED      1 one kernel, 0 three                      -              0 1      */
+   FUSED      1 one kernel, 0 three                      -              0 1
+   SLICE      y is a part of a wider tensor: slice.clh   -              0 1      */
 
 #ifndef VEC
 #define VEC 16
@@ -38,6 +39,7 @@
 #include "common.clh"
 #include "vector.clh"
 #include "activation.clh"
+#include "slice.clh"
 
 #ifndef TAPS
 #define TAPS 3
@@ -315,18 +317,18 @@ static inline void transform_tile(__global const float *source, int tile, int gr
                      step);
 }
 
-/* Outputs of one tile for channels k0 .. k0 + count - 1 of a group. */
+/* Outputs of one tile for channels k0 .. k0 + count - 1 of a group of width, dest_step floats from pixel to pixel. */
 static inline void finish_tile(SPACE const float *m, size_t step, int tile, int group, int k0,
-                               int count, int P, int Q, int K, int G, __global const float *bias,
-                               __global const float *residual, __global float *dest, int act,
-                               float alpha) {
+                               int count, int P, int Q, int width, int dest_step,
+                               __global const float *bias, __global const float *residual,
+                               __global float *dest, int act, float alpha) {
     int n, p, q;
     find_tile(tile, P, Q, &n, &p, &q);
-    const int first = group * (K / G) + k0;
-    const size_t at = ((size_t)(n * P + p) * Q + q) * K + first;
+    const int first = group * width + k0;
+    const size_t at = ((size_t)(n * P + p) * Q + q) * dest_step + first;
     for (int k = (int)get_local_id(0) * VEC; k < count; k += 16)
-        finish_vector(m + k, step, dest + at + k, Q * K, K, min(TILE, P - p), min(TILE, Q - q),
-                      count - k, bias ? bias + first + k : 0, residual ? residual + at + k : 0, act,
+        finish_vector(m + k, step, dest + at + k, Q * dest_step, dest_step, min(TILE, P - p),
+                      min(TILE, Q - q), count - k, bias ? bias + first + k : 0, residual ? residual + at + k : 0, act,
                       alpha);
 }
 
@@ -352,7 +354,7 @@ __attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
 conv_winograd_fused(__global const float *restrict source, __global const float *restrict packed,
                     __global const float *bias, __global const float *residual,
                     __global float *restrict dest, DIMENSIONS, int tiles, int block_tiles, int v_row,
-                    int act, float alpha, __local float *v, __local float *m) {
+                    int act, float alpha, __local float *v, __local float *m SLICE_ARGS) {
     const int first = (int)get_group_id(0) * block_tiles, group = (int)get_group_id(1);
     const int count = min(block_tiles, tiles - first), Cg = C / G, Kg = K / G;
     const int blocks = (Kg + KB - 1) / KB;
@@ -368,7 +370,7 @@ conv_winograd_fused(__global const float *restrict source, __global const float 
         for (int pos = 0; pos < POSITIONS; pos++) {
             for (int t = pos; t < count; t += POSITIONS)
                 prefetch_outputs(first + t, group * Kg + block * KB, min(KB, Kg - block * KB), P, Q,
-                                 K, dest);
+                                 SLICE_STEP(K), dest + SLICE_FIRST);
             for (int t = 0; t < count; t += WT)
                 multiply(v + pos * v_step + t * v_row, v_row, u + (size_t)pos * Cg * KB,
                          m + pos * m_step + t * KB, KB, Cg);
@@ -376,7 +378,8 @@ conv_winograd_fused(__global const float *restrict source, __global const float 
         SYNCHRONIZE();
         for (int t = 0; t < count; t++)
             finish_tile(m + t * KB, m_step, first + t, group, block * KB,
-                        min(KB, Kg - block * KB), P, Q, K, G, bias, residual, dest, act, alpha);
+                        min(KB, Kg - block * KB), P, Q, Kg, SLICE_STEP(K), bias, residual,
+                        dest + SLICE_FIRST, act, alpha);
     }
 }
 
@@ -411,11 +414,12 @@ conv_winograd_multiply(__global float *work, __global const float *restrict pack
 __attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
 conv_winograd_finish(__global const float *restrict work, __global const float *bias,
                      __global const float *residual, __global float *restrict dest, DIMENSIONS,
-                     ulong m_at, int first, int rows, int m_row, int act, float alpha) {
+                     ulong m_at, int first, int rows, int m_row, int act, float alpha SLICE_ARGS) {
     const int t = (int)get_group_id(0), group = (int)get_group_id(1);
     const size_t step = (size_t)rows * m_row;
     finish_tile(work + m_at + group * POSITIONS * step + (size_t)t * m_row, step, first + t, group,
-                0, K / G, P, Q, K, G, bias, residual, dest, act, alpha);
+                0, K / G, P, Q, K / G, SLICE_STEP(K), bias, residual, dest + SLICE_FIRST, act,
+                alpha);
 }
 
 #endif

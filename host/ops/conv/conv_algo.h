@@ -51,6 +51,7 @@ struct conv_algo {
     int param_count;
     const struct conv_param *params;
     bool mirror;                               /* whether it does mirror padding */
+    bool slices;                               /* whether y may be a part of a wider tensor */
     const struct conv_constraint *constraints; /* up to one whose holds is NULL; NULL: none */
 
     /* Whether the algorithm can do this problem on this device at all; then at least one config is valid. */
@@ -130,6 +131,10 @@ double conv_algo_error_growth(const struct conv_algo *algo, const struct conv_pr
 size_t conv_algo_bytes(const struct conv_algo *algo, const struct conv_problem *problem,
                        const struct conv_config *config);
 
+/* Whether a plan with these options, were it to write to a part of a wider tensor, would have the algorithm that it has now. */
+bool conv_plan_can_slice(tess_context *ctx, const tess_conv_desc *desc,
+                         const tess_conv_options *options);
+
 /* What the planner answers. */
 struct conv_choice {
     const struct conv_algo *algo;
@@ -158,10 +163,11 @@ tess_status conv_candidates(tess_context *ctx, const struct conv_problem *proble
                             const tess_conv_options *options,
                             struct conv_candidate out[CONV_CANDIDATES], int *count);
 
-/* tess_conv_plan_create with the planner's answer at hand; NULL: asks it. */
+/* tess_conv_plan_create with the planner's answer at hand; NULL, or one that cannot write to the slice: asks it. slice may be
+   NULL; with one, tess_conv_args.y is the whole tensor. */
 tess_status conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
-                             const tess_conv_options *options, const struct conv_choice *choice,
-                             tess_conv_plan **out);
+                             const tess_conv_options *options, const struct conv_slice *slice,
+                             const struct conv_choice *choice, tess_conv_plan **out);
 
 /* The first multiple of the device's base_align from bytes on: where the algorithm's workspace begins behind packed weights. */
 size_t conv_rest_offset(const tess_context *ctx, size_t packed);

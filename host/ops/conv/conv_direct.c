@@ -278,8 +278,9 @@ static void print_options(const struct conv_problem *p, const struct conv_config
                           char *text, size_t size) {
     const int *v = config->value;
     if (is_rows(p))
-        snprintf(text, size, "-DPASS=%d -DWT=%d -DKV=%d -DNT=%d -DEDGE=%d -DSTEP=%d", (int)p->pass,
-                 v[WT], v[KV], v[NT], edge_pixels(p), compiled_step(p));
+        snprintf(text, size, "-DPASS=%d -DWT=%d -DKV=%d -DNT=%d -DEDGE=%d -DSTEP=%d%s",
+                 (int)p->pass, v[WT], v[KV], v[NT], edge_pixels(p), compiled_step(p),
+                 p->sliced ? " -DSLICE=1" : "");
     else
         snprintf(text, size, "-DPASS=%d -DKV=%d -DCT=%d -DST=%d", (int)p->pass, v[KV], v[CT],
                  v[ST]);
@@ -338,7 +339,7 @@ static tess_status enqueue_rows(const struct direct *direct, const tess_conv_arg
     const struct conv_problem *p = &direct->problem;
     bool forward = p->pass == TESS_CONV_FWD;
     int order = direct->config.value[ORDER], cb = direct->config.value[CB];
-    struct kernel_arg list[5 + DIMS + 4];
+    struct kernel_arg list[5 + DIMS + 6];
     unsigned count = 0;
     list[count++] = ARG_TENSOR(forward ? args->x : args->y);
     list[count++] = ARG_TENSOR(packed);
@@ -354,6 +355,10 @@ static tess_status enqueue_rows(const struct direct *direct, const tess_conv_arg
     if (forward) {
         list[count++] = ARG_INT((int)p->act.kind);
         list[count++] = ARG_FLOAT(p->act.alpha);
+    }
+    if (p->sliced) {
+        list[count++] = ARG_INT(p->y_channels);
+        list[count++] = ARG_INT(p->y_first);
     }
     size_t block_items = (size_t)blocks(p, &direct->config),
            row_items = (size_t)(dest_rows(p) / direct->config.value[NT]);
@@ -405,6 +410,7 @@ static tess_status enqueue(void *state, const tess_conv_args *args, const tess_t
 const struct conv_algo conv_direct = {
     .name = "direct",
     .kernel_file = "conv_direct.cl",
+    .slices = true,
     .param_count = PARAM_COUNT,
     .params = params,
     .constraints = constraints,

@@ -220,7 +220,7 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
     char *tile = options + length;
     size_t left = sizeof options - (size_t)length;
     if (is_rows(p))
-        snprintf(tile, left, " -DMR=%d", v[MR]);
+        snprintf(tile, left, " -DMR=%d%s", v[MR], p->sliced ? " -DSLICE=1" : "");
     else
         snprintf(tile, left, " -DCT=%d -DCOPY=%d", v[CT], v[COPY]);
     struct program *program;
@@ -254,7 +254,7 @@ static tess_status enqueue_rows(const struct gemm *gemm, const tess_conv_args *a
     const struct conv_problem *p = &gemm->problem;
     const int *v = gemm->config.value;
     bool forward = p->pass == TESS_CONV_FWD;
-    struct kernel_arg list[5 + DIMS + 7];
+    struct kernel_arg list[5 + DIMS + 9];
     unsigned count = 0;
     list[count++] = ARG_TENSOR(forward ? args->x : args->y);
     list[count++] = ARG_TENSOR(packed);
@@ -275,6 +275,10 @@ static tess_status enqueue_rows(const struct gemm *gemm, const tess_conv_args *a
         list[count++] = ARG_INT((int)p->act.kind);
         list[count++] = ARG_FLOAT(p->act.alpha);
     }
+    if (p->sliced) {
+        list[count++] = ARG_INT(p->y_channels);
+        list[count++] = ARG_INT(p->y_first);
+    }
     struct kernel_range range = {
         2,
         {(size_t)ceil_div(pixels(p), share.span), (size_t)p->d.groups * (size_t)v[PARTS]},
@@ -291,6 +295,7 @@ static tess_status enqueue(void *state, const tess_conv_args *args, const tess_t
 const struct conv_algo conv_gemm1x1 = {
     .name = "gemm1x1",
     .kernel_file = "conv_gemm1x1.cl",
+    .slices = true,
     .param_count = PARAM_COUNT,
     .params = params,
     .constraints = constraints,

@@ -41,10 +41,12 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
     if (!generic) return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "%s: no memory", printed);
     generic->ctx = ctx;
     generic->problem = *p;
+    static const char *const options[2][2] = {{"", "-DSLICE=1"},
+                                              {"-DMIRROR=1", "-DMIRROR=1 -DSLICE=1"}};
     bool mirror = p->d.pad_mode == TESS_PAD_MIRROR;
     struct program *program;
     tess_status status =
-        program_get(ctx, conv_generic.kernel_file, mirror ? "-DMIRROR=1" : "", printed, &program);
+        program_get(ctx, conv_generic.kernel_file, options[mirror][p->sliced], printed, &program);
     if (!status) status = program_kernel(ctx, program, names[p->pass], &generic->kernel);
     if (status) {
         destroy(generic);
@@ -59,9 +61,10 @@ enum { GEOMETRY_ARGS = 17 + 12 };
 /* Dimensions, then the strides of x (n h w c), w (r s c k) and y (n p q k). */
 static void geometry(const struct conv_problem *p, struct kernel_arg args[GEOMETRY_ARGS]) {
     const tess_conv_desc *d = &p->d;
+    int k = p->sliced ? p->y_channels : d->k;
     const int nhwc[12] = {d->h * d->w * d->c,  d->w * d->c,  d->c, 1,
                           d->s * p->cg * d->k, p->cg * d->k, d->k, 1,
-                          p->p * p->q * d->k,  p->q * d->k,  d->k, 1};
+                          p->p * p->q * k,     p->q * k,     k,    1};
     const int nchw[12] = {
         d->c * d->h * d->w, d->w, 1, d->h * d->w, d->s, 1, d->r * d->s, p->cg * d->r * d->s,
         d->k * p->p * p->q, p->q, 1, p->p * p->q};
@@ -96,7 +99,7 @@ static tess_status enqueue(void *state, const tess_conv_args *args, const tess_t
     (void)packed;
     const struct generic *generic = state;
     const struct conv_problem *p = &generic->problem;
-    struct kernel_arg list[5 + GEOMETRY_ARGS + 2];
+    struct kernel_arg list[5 + GEOMETRY_ARGS + 4];
     unsigned count = 0;
     if (p->pass == TESS_CONV_FWD) {
         list[count++] = ARG_TENSOR(args->x);
@@ -116,6 +119,10 @@ static tess_status enqueue(void *state, const tess_conv_args *args, const tess_t
         list[count++] = ARG_INT((int)p->act.kind);
         list[count++] = ARG_FLOAT(p->act.alpha);
     }
+    if (p->sliced) {
+        list[count++] = ARG_INT(p->y_channels);
+        list[count++] = ARG_INT(p->y_first);
+    }
     struct kernel_range range = range_of(p);
     return kernel_enqueue(generic->ctx, generic->kernel, &range, list, count, "convolution");
 }
@@ -124,6 +131,7 @@ const struct conv_algo conv_generic = {
     .name = "generic",
     .kernel_file = "conv_generic.cl",
     .mirror = true,
+    .slices = true,
     .applicable = applicable,
     .predict = predict,
     .create = create,

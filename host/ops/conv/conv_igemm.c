@@ -198,8 +198,9 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
     const int *v = config->value;
     char options[256];
     snprintf(options, sizeof options,
-             "-DPASS=%d -DMWG=%d -DNWG=%d -DKWG=%d -DMWI=%d -DNWI=%d -DVEC=%d -DDB=%d -DSPLIT=%d",
-             (int)p->pass, v[MWG], v[NWG], v[KWG], v[MWI], v[NWI], v[VEC], v[DB], v[SPLIT]);
+             "-DPASS=%d -DMWG=%d -DNWG=%d -DKWG=%d -DMWI=%d -DNWI=%d -DVEC=%d -DDB=%d -DSPLIT=%d%s",
+             (int)p->pass, v[MWG], v[NWG], v[KWG], v[MWI], v[NWI], v[VEC], v[DB], v[SPLIT],
+             p->sliced ? " -DSLICE=1" : "");
     struct program *program;
     tess_status status = program_get(ctx, conv_igemm.kernel_file, options, printed, &program);
     if (!status) status = program_kernel(ctx, program, mains[p->pass], &igemm->main);
@@ -256,9 +257,11 @@ static tess_status enqueue_reduce(const struct igemm *igemm, const tess_conv_arg
                                       ARG_INT(ldc),
                                       ARG_ULONG(fastdiv(ldc)),
                                       ARG_INT((int)p->act.kind),
-                                      ARG_FLOAT(p->act.alpha)};
+                                      ARG_FLOAT(p->act.alpha),
+                                      ARG_INT(p->y_channels),
+                                      ARG_INT(p->y_first)};
     struct kernel_range range = {1, {((size_t)count + 63) / 64 * 64}, {64}};
-    return kernel_enqueue(igemm->ctx, igemm->reduce, &range, list, 9,
+    return kernel_enqueue(igemm->ctx, igemm->reduce, &range, list, p->sliced ? 11 : 9,
                           "convolution: adding the parts of a split sum");
 }
 
@@ -271,29 +274,32 @@ static tess_status enqueue(void *state, const tess_conv_args *args, const tess_t
     bool forward = p->pass == TESS_CONV_FWD, data = p->pass == TESS_CONV_BWD_DATA;
     const tess_tensor *out = forward ? args->y : data ? args->x : args->w;
     int ldc = g.n * p->d.groups;
-    struct kernel_arg list[5 + GEOMETRY_ARGS + 8] = {
+    struct kernel_arg list[5 + GEOMETRY_ARGS + 10] = {
         ARG_TENSOR(data ? args->y : args->x),
         ARG_TENSOR(p->pass == TESS_CONV_BWD_WEIGHTS ? args->y : args->w),
         ARG_TENSOR(p->bias ? args->bias : NULL), ARG_TENSOR(p->residual ? args->residual : NULL),
         ARG_TENSOR(v[SPLIT] > 1 ? args->workspace : out)};
     append_geometry(p, list + 5);
-    const struct kernel_arg rest[8] = {ARG_INT(g.m),
-                                       ARG_INT(g.n),
-                                       ARG_INT(g.k),
-                                       ARG_INT(p->kg),
-                                       ARG_INT(ldc),
-                                       ARG_INT(part_of(p, &igemm->config)),
-                                       ARG_INT((int)p->act.kind),
-                                       ARG_FLOAT(p->act.alpha)};
-    for (int i = 0; i < 8; i++)
+    const struct kernel_arg rest[10] = {ARG_INT(g.m),
+                                        ARG_INT(g.n),
+                                        ARG_INT(g.k),
+                                        ARG_INT(p->kg),
+                                        ARG_INT(ldc),
+                                        ARG_INT(part_of(p, &igemm->config)),
+                                        ARG_INT((int)p->act.kind),
+                                        ARG_FLOAT(p->act.alpha),
+                                        ARG_INT(p->y_channels),
+                                        ARG_INT(p->y_first)};
+    unsigned tail = p->sliced ? 10 : 8;
+    for (unsigned i = 0; i < tail; i++)
         list[5 + GEOMETRY_ARGS + i] = rest[i];
     /* Tiles of n that follow each other share those of A; devices allow the most work-groups in the first dimension. */
     size_t items = (size_t)work_items(&igemm->config);
     size_t tiles = (size_t)ceil_div(g.m, v[MWG]) * (size_t)ceil_div(g.n, v[NWG]);
     struct kernel_range range = {
         2, {tiles * items, (size_t)p->d.groups * (size_t)v[SPLIT]}, {items, 1}};
-    tess_status status =
-        kernel_enqueue(igemm->ctx, igemm->main, &range, list, 5 + GEOMETRY_ARGS + 8, "convolution");
+    tess_status status = kernel_enqueue(igemm->ctx, igemm->main, &range, list,
+                                        5 + GEOMETRY_ARGS + tail, "convolution");
     if (status || v[SPLIT] == 1) return status;
     return enqueue_reduce(igemm, args, out, ldc);
 }
@@ -301,6 +307,7 @@ static tess_status enqueue(void *state, const tess_conv_args *args, const tess_t
 const struct conv_algo conv_igemm = {
     .name = "igemm",
     .kernel_file = "conv_igemm.cl",
+    .slices = true,
     .param_count = PARAM_COUNT,
     .params = params,
     .constraints = constraints,

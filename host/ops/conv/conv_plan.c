@@ -80,8 +80,8 @@ static tess_status record(const tess_conv_plan *plan) {
 }
 
 tess_status conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
-                             const tess_conv_options *options, const struct conv_choice *choice,
-                             tess_conv_plan **out) {
+                             const tess_conv_options *options, const struct conv_slice *slice,
+                             const struct conv_choice *choice, tess_conv_plan **out) {
     if (!ctx) return TESS_INVALID_ARGUMENT;
     if (!out) return context_fail(ctx, TESS_INVALID_ARGUMENT, "convolution: out is NULL; give it");
     tess_conv_plan *plan = calloc(1, sizeof *plan);
@@ -90,7 +90,8 @@ tess_status conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
     plan->ctx = ctx;
     plan->repack = options && options->repack;
     tess_status status = conv_problem_init(desc, options, &ctx->error, &plan->problem);
-    if (!status && choice)
+    if (!status && slice) status = conv_problem_slice(&plan->problem, slice, &ctx->error);
+    if (!status && choice && conv_algo_applicable(choice->algo, &plan->problem, &ctx->device))
         plan->choice = *choice;
     else if (!status)
         status = conv_choose(ctx, &plan->problem, options, &plan->choice);
@@ -105,9 +106,18 @@ tess_status conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
     return TESS_OK;
 }
 
+bool conv_plan_can_slice(tess_context *ctx, const tess_conv_desc *desc,
+                         const tess_conv_options *options) {
+    struct conv_problem problem;
+    struct conv_choice choice;
+    return !conv_problem_init(desc, options, &ctx->error, &problem) &&
+           problem.d.layout == TESS_NHWC && !problem.residual &&
+           !conv_choose(ctx, &problem, options, &choice) && choice.algo->slices;
+}
+
 tess_status tess_conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
                                   const tess_conv_options *options, tess_conv_plan **out) {
-    return conv_plan_create(ctx, desc, options, NULL, out);
+    return conv_plan_create(ctx, desc, options, NULL, NULL, out);
 }
 
 static void release_split(tess_conv_plan *plan) {

@@ -204,6 +204,26 @@ static tess_status check_options(const struct conv_problem *problem, tess_error 
     return TESS_OK;
 }
 
+tess_status conv_problem_slice(struct conv_problem *problem, const struct conv_slice *slice,
+                               tess_error *error) {
+    const tess_conv_desc *d = &problem->d;
+    if (slice->channels == 0) return TESS_OK;
+    if (problem->pass != TESS_CONV_FWD || d->layout != TESS_NHWC || problem->residual)
+        return impossible(error, d, TESS_INVALID_ARGUMENT,
+                          "only a forward pass in layout NHWC without residual writes to a part of "
+                          "a tensor; leave the slice out");
+    if (slice->first < 0 || slice->channels < d->k || slice->first > slice->channels - d->k)
+        return impossible(error, d, TESS_INVALID_SHAPE,
+                          "the slice's channels do not fit into the tensor's; choose others");
+    if (!fits(d->n, slice->channels, problem->p, problem->q))
+        return impossible(error, d, TESS_UNSUPPORTED,
+                          "a tensor has more than 2^31 - 1 elements; use a smaller batch");
+    problem->sliced = true;
+    problem->y_channels = slice->channels;
+    problem->y_first = slice->first;
+    return TESS_OK;
+}
+
 tess_status conv_problem_init(const tess_conv_desc *desc, const tess_conv_options *options,
                               tess_error *error, struct conv_problem *out) {
     if (!desc)
@@ -237,7 +257,8 @@ size_t conv_problem_w(const struct conv_problem *problem) {
 
 size_t conv_problem_y(const struct conv_problem *problem) {
     const tess_conv_desc *d = &problem->d;
-    return (size_t)d->n * (size_t)d->k * (size_t)problem->p * (size_t)problem->q;
+    int channels = problem->sliced ? problem->y_channels : d->k;
+    return (size_t)d->n * (size_t)channels * (size_t)problem->p * (size_t)problem->q;
 }
 
 const char *conv_pass_name(tess_conv_pass pass) {

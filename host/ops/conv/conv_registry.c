@@ -21,6 +21,7 @@ const struct conv_algo *conv_algo_find(const char *name) {
 bool conv_algo_applicable(const struct conv_algo *algo, const struct conv_problem *problem,
                           const tess_device_info *device) {
     if (problem->d.pad_mode == TESS_PAD_MIRROR && !algo->mirror) return false;
+    if (problem->sliced && !algo->slices) return false;
     return algo->applicable(problem, device);
 }
 

@@ -335,8 +335,9 @@ static tess_status create(tess_context *ctx, const struct conv_problem *p,
     winograd->items = (size_t)(LANES / item_width(&ctx->device));
     const int *v = config->value;
     char options[100];
-    snprintf(options, sizeof options, "-DTAPS=%d -DTILE=%d -DWT=%d -DKV=%d -DFUSED=%d -DVEC=%d",
-             p->d.r, v[TILE], v[WT], v[KV], v[CHUNK] == 0, item_width(&ctx->device));
+    snprintf(options, sizeof options, "-DTAPS=%d -DTILE=%d -DWT=%d -DKV=%d -DFUSED=%d -DVEC=%d%s",
+             p->d.r, v[TILE], v[WT], v[KV], v[CHUNK] == 0, item_width(&ctx->device),
+             p->sliced ? " -DSLICE=1" : "");
     struct program *program;
     tess_status status = program_get(ctx, conv_winograd.kernel_file, options, printed, &program);
     if (!status) status = create_kernels(winograd, program);
@@ -387,12 +388,20 @@ static unsigned append_dimensions(const struct conv_problem *p, struct kernel_ar
     return count;
 }
 
+static unsigned append_slice(const struct conv_problem *p, struct kernel_arg *list,
+                             unsigned count) {
+    if (!p->sliced) return count;
+    list[count++] = ARG_INT(p->y_channels);
+    list[count++] = ARG_INT(p->y_first);
+    return count;
+}
+
 static tess_status enqueue_fused(const struct winograd *winograd, const struct operands *o,
                                  const tess_tensor *packed) {
     const struct conv_problem *p = &winograd->problem;
     const struct conv_config *config = &winograd->config;
     int all = (int)tiles(p, config->value[TILE]);
-    struct kernel_arg list[5 + DIMS + 7] = {ARG_TENSOR(o->source), ARG_TENSOR(packed),
+    struct kernel_arg list[5 + DIMS + 9] = {ARG_TENSOR(o->source), ARG_TENSOR(packed),
                                             ARG_TENSOR(o->bias), ARG_TENSOR(o->residual),
                                             ARG_TENSOR(o->dest)};
     unsigned count = append_dimensions(p, list, 5);
@@ -403,6 +412,7 @@ static tess_status enqueue_fused(const struct winograd *winograd, const struct o
     list[count++] = ARG_FLOAT(p->act.alpha);
     list[count++] = ARG_LOCAL(local_v_bytes(p, config));
     list[count++] = ARG_LOCAL(local_m_bytes(p, config));
+    count = append_slice(p, list, count);
     struct kernel_range range = {
         2,
         {winograd->items * (size_t)ceil_div(all, block_tiles(config)), (size_t)p->d.groups},
@@ -451,7 +461,7 @@ static tess_status enqueue_multiply(const struct winograd *winograd, const tess_
 static tess_status enqueue_finish(const struct winograd *winograd, const struct operands *o,
                                   const struct chunk *chunk) {
     const struct conv_problem *p = &winograd->problem;
-    struct kernel_arg list[4 + DIMS + 6] = {ARG_TENSOR(chunk->work), ARG_TENSOR(o->bias),
+    struct kernel_arg list[4 + DIMS + 8] = {ARG_TENSOR(chunk->work), ARG_TENSOR(o->bias),
                                             ARG_TENSOR(o->residual), ARG_TENSOR(o->dest)};
     unsigned count = append_dimensions(p, list, 4);
     list[count++] = ARG_ULONG(chunk->m_at);
@@ -460,6 +470,7 @@ static tess_status enqueue_finish(const struct winograd *winograd, const struct 
     list[count++] = ARG_INT(m_row(p, &winograd->config));
     list[count++] = ARG_INT((int)p->act.kind);
     list[count++] = ARG_FLOAT(p->act.alpha);
+    count = append_slice(p, list, count);
     struct kernel_range range = {
         2, {winograd->items * (size_t)chunk->count, (size_t)p->d.groups}, {winograd->items, 1}};
     return kernel_enqueue(winograd->ctx, winograd->finish, &range, list, count,
@@ -487,6 +498,7 @@ static tess_status enqueue(void *state, const tess_conv_args *args, const tess_t
 const struct conv_algo conv_winograd = {
     .name = "winograd",
     .kernel_file = "conv_winograd.cl",
+    .slices = true,
     .param_count = PARAM_COUNT,
     .params = params,
     .constraints = constraints,
