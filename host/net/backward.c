@@ -1,6 +1,7 @@
 /* From the graph to a list of instructions: loss and gradients. Layers are taken in reverse order, so that all shares of a
    layer's output gradient have been added up before the layer itself comes. */
 #include "net/layers/layers.h"
+#include "ops/slice_activation.h"
 
 tess_status sink_begin(struct lowering *lo, int input, struct sink *sink) {
     int source = lo->layers[input].source;
@@ -53,7 +54,7 @@ static tess_status hand_copy(struct lowering *lo, int input, int slot) {
 
 tess_status through_activation(struct lowering *lo, int index) {
     const struct lowered *low = &lo->layers[index];
-    if (low->act.kind == TESS_ACT_NONE) return TESS_OK;
+    if (low->act.kind == TESS_ACT_NONE || low->act_done) return TESS_OK;
     return emit(lo->net,
                 &(struct instruction){
                     .run = run_activation_backward,
@@ -196,6 +197,30 @@ static tess_status backward_add(struct lowering *lo, int index) {
     return status ? status : hand_over(lo, inputs[heir], grad);
 }
 
+/* A part's gradient is copied out of that of the whole. If the part has an activation and no other reader, it goes through that on the
+   way. */
+static tess_status backward_part(struct lowering *lo, int index, int source, int channel, int dx) {
+    tess_net *net = lo->net;
+    struct lowered *low = &lo->layers[source];
+    struct instruction in = {.run = run_slice,
+                             .layer = index,
+                             .phases = PHASE_TRAIN,
+                             .slots = {[OP_DY] = lo->layers[index].grad, [OP_DX] = dx}};
+    if (low->whole == index && low->act.kind != TESS_ACT_NONE) {
+        tess_status status = slice_activation_create(net->ctx, low->act, &net->ops[source].slice);
+        if (status) return status;
+        in.run = run_slice_activation;
+        in.slots[OP_Y] = low->value;
+        in.as.slice.op = net->ops[source].slice;
+        in.as.slice.y_first = low->in_whole ? channel : 0;
+        in.as.slice.dy_first = channel;
+        low->act_done = true;
+    } else {
+        in.as.first_channel = channel;
+    }
+    return emit(net, &in);
+}
+
 static tess_status backward_concat(struct lowering *lo, int index) {
     const struct layer *layer = &lo->net->graph->layers[index];
     int channel = 0;
@@ -203,13 +228,7 @@ static tess_status backward_concat(struct lowering *lo, int index) {
         struct sink dx;
         tess_status status = sink_begin(lo, layer->inputs[i], &dx);
         if (!status && dx.slot != SLOT_NONE) {
-            status =
-                emit(lo->net, &(struct instruction){
-                                  .run = run_slice,
-                                  .layer = index,
-                                  .phases = PHASE_TRAIN,
-                                  .as.first_channel = channel,
-                                  .slots = {[OP_DY] = lo->layers[index].grad, [OP_DX] = dx.slot}});
+            status = backward_part(lo, index, dx.source, channel, dx.slot);
             if (!status) status = sink_end(lo, &dx);
         }
         if (status) return status;

@@ -1,5 +1,6 @@
 /* Each instruction is one call of an operator. */
 #include "net/layers/layers.h"
+#include "ops/slice_activation.h"
 
 uint64_t weights_version(const tess_net *net, const struct instruction *in) {
     uint64_t steps = in->layer < net->frozen ? 0 : net->trained->version;
@@ -146,6 +147,12 @@ tess_status run_concat(const tess_net *net, const struct instruction *in) {
 
 tess_status run_slice(const tess_net *net, const struct instruction *in) {
     return tess_slice(net->eltwise, in->t[OP_DY], in->as.first_channel, in->t[OP_DX]);
+}
+
+tess_status run_slice_activation(const tess_net *net, const struct instruction *in) {
+    (void)net;
+    return slice_activation_backward(in->as.slice.op, in->t[OP_Y], in->as.slice.y_first,
+                                     in->t[OP_DY], in->as.slice.dy_first, in->t[OP_DX]);
 }
 
 /* A stream for each step and layer; graphs have fewer than 2^16 layers. */

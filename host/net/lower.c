@@ -81,6 +81,21 @@ static tess_status forward_input(struct lowering *lo, int index) {
     return slot_add_fixed(lo->net, lo->net->input, &lo->layers[index].value);
 }
 
+/* Requests a plan that writes a tensor of its own, or the layer's part of a concatenation. */
+static void request_forward(struct lowering *lo, int index) {
+    const tess_net *net = lo->net;
+    const struct lowered *low = &lo->layers[index];
+    tess_conv_options options = {.pass = TESS_CONV_FWD,
+                                 .bias = net->graph->layers[index].bias || low->norm >= 0,
+                                 .residual = low->residual >= 0,
+                                 .act = fused_act(low)};
+    conv_request(lo->net, index, &options);
+    if (!low->in_whole) return;
+    struct conv_request *request = &net->ops[index].requests[TESS_CONV_FWD];
+    request->y_channels = net->graph->layers[low->whole].c;
+    request->y_first = low->first_channel;
+}
+
 static tess_status forward_conv(struct lowering *lo, int index) {
     tess_net *net = lo->net;
     const struct layer *layer = &net->graph->layers[index];
@@ -88,11 +103,7 @@ static tess_status forward_conv(struct lowering *lo, int index) {
     tess_status status = TESS_OK;
     int weight = param_slot(lo, index, 0);
     int bias = layer->bias ? param_slot(lo, index, 1) : SLOT_NONE;
-    conv_request(net, index,
-                 &(tess_conv_options){.pass = TESS_CONV_FWD,
-                                      .bias = layer->bias || low->norm >= 0,
-                                      .residual = low->residual >= 0,
-                                      .act = fused_act(low)});
+    request_forward(lo, index);
     if (low->norm >= 0) status = lower_folded_norm(lo, index, &weight, &bias);
     if (status) return status;
     return emit(net, &(struct instruction){
@@ -243,18 +254,20 @@ static tess_status forward_add(struct lowering *lo, int index) {
                                                          [OP_Y] = lo->layers[index].value}});
 }
 
+/* Parts that have not been written in their places are copied there. */
 static tess_status forward_concat(struct lowering *lo, int index) {
     const struct layer *layer = &lo->net->graph->layers[index];
-    int channel = 0;
+    int whole = lo->layers[index].value, channel = 0;
     for (int i = 0; i < layer->input_count; i++) {
+        int part = value_of(lo, layer, i);
         tess_status status =
-            emit(lo->net,
-                 &(struct instruction){
-                     .run = run_concat,
-                     .layer = index,
-                     .phases = PHASE_BOTH,
-                     .as.first_channel = channel,
-                     .slots = {[OP_X] = value_of(lo, layer, i), [OP_Y] = lo->layers[index].value}});
+            part == whole
+                ? TESS_OK
+                : emit(lo->net, &(struct instruction){.run = run_concat,
+                                                      .layer = index,
+                                                      .phases = PHASE_BOTH,
+                                                      .as.first_channel = channel,
+                                                      .slots = {[OP_X] = part, [OP_Y] = whole}});
         if (status) return status;
         channel += lo->net->graph->layers[layer->inputs[i]].c;
     }
@@ -332,6 +345,29 @@ static const struct forward_row {
     [LAYER_TRANSPOSE] = {transpose_forward, true},
 };
 
+/* Whether a convolution that may write its part of a concatenation can, with the algorithm that it would have anyway. */
+static bool writes_to_whole(struct lowering *lo, int index) {
+    if (lo->layers[index].whole < 0) return false;
+    request_forward(lo, index);
+    return conv_can_slice(lo->net, index);
+}
+
+/* The slot of a layer's output: its own, or that of the concatenation of which it is a part, which the first part makes. */
+static tess_status value_slot(struct lowering *lo, int index) {
+    struct lowered *low = &lo->layers[index];
+    int owner = index;
+    if (writes_to_whole(lo, index)) {
+        low->in_whole = true;
+        owner = low->whole;
+        pass_note(lo->net, PASS_CONCAT, index, owner);
+    }
+    int *value = &lo->layers[owner].value;
+    tess_tensor_desc desc = layer_desc(lo->net, owner);
+    tess_status status = *value ? TESS_OK : slot_add(lo->net, &desc, owner, value);
+    low->value = *value;
+    return status;
+}
+
 static tess_status lower_forward(struct lowering *lo, int index) {
     struct lowered *low = &lo->layers[index];
     const struct forward_row *row = &forward_rows[lo->net->graph->layers[index].kind];
@@ -341,8 +377,7 @@ static tess_status lower_forward(struct lowering *lo, int index) {
     }
     if (!low->inferred && !lo->net->options.training) return TESS_OK;
     if (row->value) {
-        tess_tensor_desc desc = layer_desc(lo->net, index);
-        tess_status status = slot_add(lo->net, &desc, index, &low->value);
+        tess_status status = value_slot(lo, index);
         if (status) return status;
     }
     int first = lo->net->instruction_count;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/slice_activation.h"
+
 static tess_status settings_check(tess_context *ctx, const tess_graph *graph,
                                   const tess_net_options *options) {
     tess_status status = tess_graph_check(graph, &ctx->error);
@@ -136,6 +138,7 @@ void tess_net_destroy(tess_net *net) {
         tess_batch_norm_destroy(net->ops[i].norm);
         tess_lrn_destroy(net->ops[i].lrn);
         folded_norm_destroy(net->ops[i].folded);
+        slice_activation_destroy(net->ops[i].slice);
         layer_ops_destroy(&net->ops[i]);
     }
     free(net->ops);

@@ -64,6 +64,10 @@ struct instruction {
         struct folded_norm *folded;
         tess_act act;
         int first_channel;
+        struct {
+            struct slice_activation *op; /* borrowed, too */
+            int y_first, dy_first;
+        } slice;
         float rate;
         float weight; /* of a loss */
     } as;
@@ -75,6 +79,7 @@ struct instruction {
 struct layer_ops {
     struct conv_request {
         tess_conv_options options;
+        int y_channels, y_first; /* forward: y is a part of a tensor of y_channels, unless 0 */
         bool wanted;
     } requests[3];           /* by tess_conv_pass, as the next */
     tess_conv_plan *conv[3]; /* made when the whole network is known */
@@ -90,6 +95,7 @@ struct layer_ops {
     struct nd_resize *resize;
     struct nd_reduce *reduce;
     struct nd_move *move[2];
+    struct slice_activation *slice; /* a convolution's, that makes a part of a concatenation */
     /* Losses, in training: */
     tess_tensor
         *result; /* as the loss's operator writes it: sum, and for classifiers the correct rows */
@@ -191,8 +197,12 @@ struct lowering {
         int norm; /* convolutions: the batch normalisation in their weights, or -1 */
         int saved_mean, saved_invstd; /* batch norm in training */
         int positions;                /* max pooling in training */
-        bool folded;                  /* its work is done by source's instruction */
-        bool inferred;                /* the graph's end depends on it: inference needs it */
+        int whole;         /* convolutions: the concatenation that alone reads the output, or -1 */
+        int first_channel; /* of its part of that */
+        bool in_whole;     /* value is the whole's */
+        bool act_done;     /* backward: grad has gone through the activation already */
+        bool folded;       /* its work is done by source's instruction */
+        bool inferred;     /* the graph's end depends on it: inference needs it */
         bool trains;    /* its output's gradient is of use: a trained parameter stands before it */
         tess_act act;   /* what its output goes through */
         bool act_apart; /* in an instruction of its own, in place */
@@ -242,6 +252,7 @@ tess_status run_add(const tess_net *net, const struct instruction *in);
 tess_status run_bias_backward(const tess_net *net, const struct instruction *in);
 tess_status run_concat(const tess_net *net, const struct instruction *in);
 tess_status run_slice(const tess_net *net, const struct instruction *in);
+tess_status run_slice_activation(const tess_net *net, const struct instruction *in);
 tess_status run_dropout(const tess_net *net, const struct instruction *in);
 tess_status run_softmax(const tess_net *net, const struct instruction *in);
 tess_status run_loss(const tess_net *net, const struct instruction *in);
@@ -253,6 +264,8 @@ const char *instruction_name(const struct instruction *in);
 
 /* Lowering: a convolution layer's pass will need a plan. Of options, pass and epilogue count. */
 void conv_request(tess_net *net, int layer, const tess_conv_options *options);
+/* Whether the algorithm that the planner has for a requested forward pass can write to a part of a wider tensor. */
+bool conv_can_slice(tess_net *net, int layer);
 /* The pass of a convolution's instruction; false: it is no such instruction. */
 bool conv_pass_of(const struct instruction *in, tess_conv_pass *pass);
 /* Makes the plans that were requested and gives them to the instructions. choices: [layer][pass], NULL where the planner decides;

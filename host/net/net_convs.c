@@ -13,6 +13,12 @@ void conv_request(tess_net *net, int layer, const tess_conv_options *options) {
     request->options.workspace_limit = net->options.workspace_limit;
 }
 
+bool conv_can_slice(tess_net *net, int layer) {
+    tess_conv_desc desc = net->graph->layers[layer].as.conv;
+    desc.n = net->options.batch;
+    return conv_plan_can_slice(net->ctx, &desc, &net->ops[layer].requests[TESS_CONV_FWD].options);
+}
+
 bool conv_pass_of(const struct instruction *in, tess_conv_pass *pass) {
     static const struct {
         tess_status (*run)(const tess_net *net, const struct instruction *in);
@@ -34,7 +40,9 @@ static tess_status create(tess_net *net, int layer, int pass, const struct conv_
     tess_conv_desc desc = net->graph->layers[layer].as.conv;
     desc.n = net->options.batch;
     tess_status status =
-        conv_plan_create(net->ctx, &desc, &request->options, choice, &net->ops[layer].conv[pass]);
+        conv_plan_create(net->ctx, &desc, &request->options,
+                         &(struct conv_slice){request->y_channels, request->y_first}, choice,
+                         &net->ops[layer].conv[pass]);
     if (!status) return TESS_OK;
     return error_prefix(&net->ctx->error, status, "layer %s%s", net->graph->layers[layer].name,
                         pass == TESS_CONV_FWD ? "" : ", backward");

@@ -77,7 +77,7 @@ static void merge(struct lowering *lo, int index) {
     const struct layer *layer = &lo->net->graph->layers[index];
     struct lowered *low = &lo->layers[index];
     low->source = index;
-    low->residual = low->norm = -1;
+    low->residual = low->norm = low->whole = -1;
     low->act = layer->act;
     low->act_apart = true;
     for (int i = 0; i < PASS_COUNT; i++)

@@ -26,6 +26,7 @@ void fuse_activation(struct lowering *lo, int index);
 void fold_batch_norm(struct lowering *lo, int index);
 void fuse_addition(struct lowering *lo, int index);
 void skip_dropout(struct lowering *lo, int index);
+void write_slices(struct lowering *lo, int index);
 tess_status reuse_input(tess_net *net);
 
 /* Whether the pass may run. */
