@@ -20,7 +20,7 @@ static const char usage[] =
     "                          [--pass LIST] [--peer onednn] [--strict] [--json FILE]\n"
     "                          [--samples N] [--rounds N|--gate] [--untuned] [--algo NAME "
     "[--config CONFIG]]\n"
-    "  --net NAME        every distinct convolution of a network of the zoo\n"
+    "  --net NAME        every distinct convolution of a network of the zoo or of a .onnx file\n"
     "  --problems FILE   one key a line, x3 behind it for three of a kind; # starts a comment\n"
     "  --problem KEY     n8c64h56w56k64r3s3pt1pb1pl1pr1; may be given several times\n"
     "  --batch N         images a batch, instead of the keys' n\n"

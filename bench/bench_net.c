@@ -168,7 +168,7 @@ static int bench(const char *device, const struct request *request) {
     tess_context *ctx = NULL;
     tess_graph *graph = NULL;
     const tess_context_options context = {.device = device, .profiling = request->layers};
-    if (tess_zoo_build(request->name, &request->zoo, &error, &graph)) return fail(1, error.text);
+    if (tess_model_build(request->name, &request->zoo, &error, &graph)) return fail(1, error.text);
     int status = 1;
     if (tess_context_create(&context, &error, &ctx)) {
         fail(1, error.text);

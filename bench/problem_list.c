@@ -96,7 +96,7 @@ static int occurrences(const tess_graph *graph, const tess_conv_desc *desc) {
 
 tess_status problem_list_add_net(struct problem_list *list, const char *name, tess_error *error) {
     tess_graph *graph = NULL;
-    tess_status status = tess_zoo_build(name, NULL, error, &graph);
+    tess_status status = tess_model_build(name, NULL, error, &graph);
     for (int i = 0; !status && i < graph->count; i++) {
         const tess_conv_desc *desc = &graph->layers[i].as.conv;
         char key[TESS_CONV_KEY_SIZE];

@@ -772,9 +772,10 @@ typedef struct tess_pool_layer {
     tess_pool_mode mode;
     int window_h, window_w; /* window_w 0: window_h */
     int stride_h, stride_w; /* 0: the window */
-    int pad;                /* all four sides */
+    int pad;                /* all four sides, added to the ones below */
     bool ceil_mode, global;
     tess_act act; /* weighted pooling's activation, as in LeNet-5 */
+    int pad_top, pad_bottom, pad_left, pad_right;
 } tess_pool_layer;
 
 typedef struct tess_fc_layer {
@@ -956,6 +957,24 @@ TESS_API const char *tess_zoo_about(int index);
 TESS_API tess_status tess_zoo_build(const char *name, const tess_zoo_options *options,
                                     tess_error *error, tess_graph **out);
 
+/* ---------------------------------------------------------------- ONNX models */
+
+/* The model in the ONNX file at path as a graph to train or to run: a classifier of images, N C H W or N C, with one input and one output,
+   whose batch may be of any size. Its weights become those that tess_net_init starts with, running statistics included. options: c, h
+   and w are for dimensions that the file leaves open; classes replaces the last layer with weights, which must be
+   fully connected or a 1x1 convolution, by one with so many outputs, whose weights tess_net_init draws; NULL: none of it; a width is
+   TESS_INVALID_ARGUMENT. Layers are called as their weights without ".weight", else as the nodes. Softmax or log-softmax at the
+   end becomes the graph's own softmax, which is added where there is none. A weight that several nodes share becomes one for
+   each. TESS_UNSUPPORTED: nodes that no layer can stand for, all of them in one message with names and reasons, as far as there
+   is room; *list, unless list is NULL, then receives all of them, a line a node, to free(). Others as the file's
+   reader: TESS_IO, TESS_BAD_FORMAT, TESS_INVALID_SHAPE. */
+TESS_API tess_status tess_graph_from_onnx(const char *path, const tess_zoo_options *options,
+                                          tess_error *error, char **list, tess_graph **out);
+
+/* A network of the zoo, or, where model ends with ".onnx", that of a file. */
+TESS_API tess_status tess_model_build(const char *model, const tess_zoo_options *options,
+                                      tess_error *error, tess_graph **out);
+
 /* ---------------------------------------------------------------- networks */
 
 /* A graph planned for one batch size on one device: all memory, plans and programs. */
@@ -981,7 +1000,8 @@ TESS_API tess_status tess_net_create(tess_context *ctx, const tess_graph *graph,
                                      const tess_net_options *options, tess_net **out);
 TESS_API void tess_net_destroy(tess_net *net);
 
-/* Initial weights, the same on every device for a seed. Velocities become zero. Blocking. */
+/* Initial weights: those of the file that the graph came from, else drawn, the same on every device for a seed. Velocities become
+   zero. Blocking. */
 TESS_API tess_status tess_net_init(tess_net *net, uint64_t seed);
 
 TESS_API tess_tensor *tess_net_input(tess_net *net); /* N C H W as NHWC; borrowed */
@@ -1063,6 +1083,9 @@ TESS_API tess_status tess_kernels_build(tess_context *ctx, const tess_graph *gra
    replaced atomically: at any moment path holds the old or the new contents, whole. */
 TESS_API tess_status tess_net_save(tess_net *net, const char *path, bool optimizer,
                                    const char *const *metadata);
+/* Saves the network as an ONNX model for inference, with a free batch size; auxiliary classifiers are left out. Replaced atomically, as
+   above. TESS_UNSUPPORTED: a layer that ONNX's operator set 13 has no form for, or over 2 GB. */
+TESS_API tess_status tess_net_save_onnx(tess_net *net, const char *path);
 /* Loads what tess_net_save wrote, or PyTorch's state of the same names: its "num_batches_tracked" are passed over. Every parameter must
    be there with its shape, and nothing else, or nothing changes. With optimizer, velocities too. */
 TESS_API tess_status tess_net_load(tess_net *net, const char *path, bool optimizer);

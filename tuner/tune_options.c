@@ -16,7 +16,7 @@ static const char usage[] =
     "tuning database, which every later plan asks. Interrupted at any moment, the same command "
     "goes on where it was.\n"
     "\n"
-    "  --net MODEL       a network of the zoo: every distinct convolution\n"
+    "  --net MODEL       a network of the zoo or a .onnx file: every distinct convolution\n"
     "  --batch N         batch size of --net (1), or of all problems\n"
     "  --problems FILE   one key a line, x3 behind a problem that occurs three times, # starts a "
     "comment\n"

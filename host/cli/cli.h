@@ -18,8 +18,8 @@ struct cli {
 /* Each takes argv with the command's own name first, and gives the exit status. */
 typedef int cli_command(const struct cli *cli, int argc, char **argv);
 
-cli_command cmd_devices, cmd_summary, cmd_train, cmd_eval, cmd_predict, cmd_plan, cmd_db, cmd_run,
-    cmd_doctor, cmd_kernels;
+cli_command cmd_devices, cmd_summary, cmd_train, cmd_eval, cmd_predict, cmd_export, cmd_plan,
+    cmd_db, cmd_run, cmd_doctor, cmd_kernels;
 
 /* Print "tessera: " and the message as one line on standard error (line breaks in it become " | "), and give
    EXIT_FAILED and EXIT_USAGE. The message reads "what: why; what to do". */

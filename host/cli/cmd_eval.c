@@ -23,14 +23,14 @@ static int print_evaluation(const struct request *request, const struct dataset 
     if (request->json)
         return cli_print_json(json_pack(
             "{s:s, s:s, s:s, s:s, s:b, s:i, s:f, s:f, s:b, s:b}", "model", request->weights.model,
-            "weights", request->weights.path, "data", request->data, "data_name", data->name,
-            "synthetic", data->synthetic, "images", result->count, "accuracy", result->accuracy,
-            "mean_loss", result->mean_loss, "normalisation_from_weights", normalised, "trained_on",
-            seen));
+            "weights", request->weights.path ? request->weights.path : request->weights.model,
+            "data", request->data, "data_name", data->name, "synthetic", data->synthetic, "images",
+            result->count, "accuracy", result->accuracy, "mean_loss", result->mean_loss,
+            "normalisation_from_weights", normalised, "trained_on", seen));
     if (!normalised)
         printf("note: %s does not say how its images were normalised; that of the data set is "
                "used\n",
-               request->weights.path);
+               request->weights.path ? request->weights.path : request->weights.model);
     if (seen)
         printf("note: the network was trained on these images (but for those that --val-last held "
                "back); this says little about others\n");
@@ -83,9 +83,10 @@ int cmd_eval(const struct cli *cli, int argc, char **argv) {
     };
     struct arg_table table = {
         .command = "eval",
-        .usage = "MODEL --weights FILE --data SPEC [--json] [--batch N]",
+        .usage = "MODEL [--weights FILE] --data SPEC [--json] [--batch N]",
         .about = "Accuracy and mean loss of trained weights on the test images of a data set (the "
-                 "training images where it\nhas no others).",
+                 "training images where it\nhas no others). A .onnx file brings weights of its "
+                 "own; others need --weights.",
         .list = list,
         .min_words = 1,
         .max_words = 1,
@@ -93,7 +94,8 @@ int cmd_eval(const struct cli *cli, int argc, char **argv) {
     int words;
     int status = args_parse(&table, argc, argv, &words);
     if (status != ARGS_CONTINUE) return status;
-    if (!request.weights.path) return cli_usage("eval: no --weights; give a safetensors file");
+    if (!request.weights.path && !model_is_file(argv[words]))
+        return cli_usage("eval: no --weights; give a safetensors file");
     if (!request.data) return cli_usage("eval: no --data; give one, e.g. --data mnist:DIR");
     request.weights.model = argv[words];
     return eval(cli, &request);

@@ -65,6 +65,19 @@ static int plan_problem(tess_context *ctx, const tess_conv_desc *desc,
     return status;
 }
 
+/* Where a batch cannot be trained, what can be planned is inference. */
+static tess_status create_network(tess_context *ctx, const tess_graph *graph,
+                                  tess_net_options *options, tess_net **out) {
+    tess_status status = tess_net_create(ctx, graph, options, out);
+    if (status != TESS_INVALID_SHAPE || !options->training) return status;
+    char why[1024];
+    snprintf(why, sizeof why, "%s", tess_context_last_error(ctx));
+    options->training = false;
+    status = tess_net_create(ctx, graph, options, out);
+    if (!status) fprintf(stderr, "note: %s. Planned for inference: forward passes only.\n", why);
+    return status;
+}
+
 /* What the network's own passes did: which layer needs no instruction or memory of its own. */
 static int print_fused(const tess_net *net, bool json) {
     int status = EXIT_DONE;
@@ -85,8 +98,13 @@ static int plan_network(tess_context *ctx, const tess_graph *graph, const struct
                                 .training = !request->infer,
                                 .without = request->without};
     tess_net *net = NULL;
-    if (tess_net_create(ctx, graph, &options, &net))
+    if (create_network(ctx, graph, &options, &net))
         return cli_fail("%s", tess_context_last_error(ctx));
+    if (!options.training && !request->wanted[TESS_CONV_FWD]) {
+        tess_net_destroy(net);
+        return cli_fail("plan: inference has forward passes only; leave --pass away, or plan for "
+                        "training with a larger --batch");
+    }
     int status = EXIT_DONE;
     for (int i = 0; !status; i++) {
         tess_net_plan_info plan = tess_net_plan(net, i);
@@ -109,7 +127,7 @@ static int plan(const struct cli *cli, const struct request *request) {
         if (tess_conv_desc_parse(request->problem, &error, &desc))
             return cli_fail("%s", error.text);
         if (request->batch) desc.n = request->batch;
-    } else if (tess_zoo_build(request->model, &request->options, &error, &graph)) {
+    } else if (model_build(request->model, &request->options, NULL, &error, &graph)) {
         return cli_fail("%s", error.text);
     }
     if (cli_context(cli, &error, &ctx))
@@ -125,13 +143,15 @@ static int plan(const struct cli *cli, const struct request *request) {
 
 int cmd_plan(const struct cli *cli, int argc, char **argv) {
     struct request request = {0};
-    const char *passes = "fwd,bwd_data,bwd_weights";
+    const char *passes = "fwd,bwd_data,bwd_weights", *input = NULL;
+    struct image_shape shape = {0};
     double width = 0;
     struct arg list[] = {
         {"problem", ARG_TEXT, &request.problem, "KEY", "plan this convolution instead of a network",
          0, 0, false},
         {"batch", ARG_INT, &request.batch, "N", "images a batch (64, or n of the key)", 1, 1 << 20,
          false},
+        {"input", ARG_TEXT, &input, "CxHxW", INPUT_HELP, 0, 0, false},
         {"classes", ARG_INT, &request.options.classes, "N", CLASSES_HELP, 1, 1 << 20, false},
         {"width", ARG_REAL, &width, "X", WIDTH_HELP, 0.001, 64, false},
         {"pass", ARG_TEXT, &passes, "LIST", "any of fwd,bwd_data,bwd_weights (all)", 0, 0, false},
@@ -143,9 +163,9 @@ int cmd_plan(const struct cli *cli, int argc, char **argv) {
     };
     struct arg_table table = {
         .command = "plan",
-        .usage =
-            "MODEL|--problem KEY [--batch N] [--classes N] [--width X] [--pass LIST] [--infer]\n"
-            "       [--without LIST] [--json]",
+        .usage = "MODEL|--problem KEY [--batch N] [--input CxHxW] [--classes N] [--width X] "
+                 "[--pass LIST] [--infer]\n"
+                 "       [--without LIST] [--json]",
         .about = "Which algorithm and configuration each convolution and pass gets on this device, "
                  "with its workspace,\nwho chose it, and why; then which layers of the network "
                  "were merged.",
@@ -157,6 +177,11 @@ int cmd_plan(const struct cli *cli, int argc, char **argv) {
     if (status != ARGS_CONTINUE) return status;
     if (words < argc) request.model = argv[words];
     request.options.width = (float)width;
+    if (input && !parse_shape(input, &shape))
+        return cli_usage("--input: '%s' is not CxHxW; write e.g. 3x32x32", input);
+    request.options.c = shape.c;
+    request.options.h = shape.h;
+    request.options.w = shape.w;
     if (!request.model == !request.problem)
         return cli_usage("plan: %s; give a MODEL or --problem KEY",
                          request.model ? "MODEL and --problem exclude each other"
@@ -169,8 +194,9 @@ int cmd_plan(const struct cli *cli, int argc, char **argv) {
         request.problem = request.model;
         request.model = NULL;
     }
-    if (request.problem && (request.options.classes || width > 0))
-        return cli_usage("--classes, --width: a problem key has its own sizes; change them there");
+    if (request.problem && (input || request.options.classes || width > 0))
+        return cli_usage(
+            "--input, --classes, --width: a problem key has its own sizes; change them there");
     if (request.problem && (request.infer || request.without))
         return cli_usage("--infer, --without: a problem key is no network; give a MODEL");
     return plan(cli, &request);

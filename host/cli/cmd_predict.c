@@ -88,7 +88,7 @@ static tess_status predict_all(const struct request *request, const struct weigh
         status = error_set(error, TESS_OUT_OF_HOST_MEMORY, "predict: no memory; free some");
     if (!weights->format.has_normalisation)
         printf("note: %s does not say how its images were normalised; pixels are used as 0 .. 1\n",
-               request->weights.path);
+               request->weights.path ? request->weights.path : request->weights.model);
     for (; !status && *paths; paths++)
         status = predict_one(request, weights, &data, *paths, probabilities, error);
     free(data.pixels);
@@ -109,9 +109,9 @@ int cmd_predict(const struct cli *cli, int argc, char **argv) {
     };
     struct arg_table table = {
         .command = "predict",
-        .usage = "MODEL --weights FILE IMAGE... [--top K] [--invert]",
+        .usage = "MODEL [--weights FILE] IMAGE... [--top K] [--invert]",
         .about = "Classifies PNG and JPEG pictures, scaled to the size of the training images: one "
-                 "line a picture.",
+                 "line a picture.\nA .onnx file brings weights of its own; others need --weights.",
         .list = list,
         .min_words = 2,
         .max_words = 1 << 30,
@@ -119,7 +119,8 @@ int cmd_predict(const struct cli *cli, int argc, char **argv) {
     int words;
     int status = args_parse(&table, argc, argv, &words);
     if (status != ARGS_CONTINUE) return status;
-    if (!request.weights.path) return cli_usage("predict: no --weights; give a safetensors file");
+    if (!request.weights.path && !model_is_file(argv[words]))
+        return cli_usage("predict: no --weights; give a safetensors file");
     request.weights.model = argv[words];
     tess_error error = {0};
     struct weights weights = {0};

@@ -97,7 +97,7 @@ int cmd_summary(const struct cli *cli, int argc, char **argv) {
     double width = 0;
     bool json = false;
     struct arg list[] = {
-        {"input", ARG_TEXT, &input, "CxHxW", "the network's input instead of its own", 0, 0, false},
+        {"input", ARG_TEXT, &input, "CxHxW", INPUT_HELP, 0, 0, false},
         {"classes", ARG_INT, &classes, "N", CLASSES_HELP, 1, 1 << 20, false},
         {"width", ARG_REAL, &width, "X", WIDTH_HELP, 0.001, 64, false},
         {"batch", ARG_INT, &batch, "N", "images a batch, for memory (1, or n of the key)", 1,
@@ -111,7 +111,8 @@ int cmd_summary(const struct cli *cli, int argc, char **argv) {
         .usage = "MODEL [--input CxHxW] [--classes N] [--width X] [--batch N] [--json]",
         .about =
             "Layers, shapes, parameters, memory and FLOPs. Needs no device. MODEL is a name of "
-            "the zoo or a\nconvolution problem key such as n1c3h227w227k96r11s11u4v4.",
+            "the zoo, a .onnx\nfile or a convolution problem key such as "
+            "n1c3h227w227k96r11s11u4v4.",
         .list = list,
         .min_words = 1,
         .max_words = 1,

@@ -124,7 +124,7 @@ int cmd_train(const struct cli *cli, int argc, char **argv) {
     struct train_settings *s = &r.settings;
     struct arg list[] = {
         {"data", ARG_TEXT, &s->data, "SPEC",
-         "mnist:DIR, cifar10:DIR or synthetic:digits[,count=N][,seed=N]", 0, 0, false},
+         "mnist:DIR, cifar10:DIR or synthetic:digits[,count=N][,seed=N][,classes=N]", 0, 0, false},
         {"val", ARG_TEXT, &s->val, "SPEC", "validation images (generated data: another seed)", 0, 0,
          false},
         {"val-last", ARG_INT, &s->val_last, "N", "hold back the last N images of --data instead", 1,
@@ -145,6 +145,13 @@ int cmd_train(const struct cli *cli, int argc, char **argv) {
         {"input", ARG_TEXT, &r.input, "CxHxW",
          "the network's input, in which images are centred, instead of its own", 0, 0, false},
         {"width", ARG_REAL, &s->width, "X", WIDTH_HELP, 0.001, 64, false},
+        {"weights", ARG_TEXT, &r.weights, "FILE", "start from these, of an earlier training", 0, 0,
+         false},
+        {"classes", ARG_INT, &s->classes, "N",
+         "replace the model's last layer with weights by a new one, of N classes", 1, 1 << 20,
+         false},
+        {"freeze-until", ARG_TEXT, &s->freeze_until, "NAME",
+         "do not train the layers that 'summary' lists up to this one, included", 0, 0, false},
         {"out", ARG_TEXT, &r.out, "DIR", "metrics and checkpoints (tessera-out/MODEL)", 0, 0,
          false},
         {"resume", ARG_TEXT, &r.resume, "DIR", "continue the training in DIR, with its settings", 0,
@@ -157,7 +164,8 @@ int cmd_train(const struct cli *cli, int argc, char **argv) {
         .command = "train",
         .usage = "MODEL --data SPEC [options] | --resume DIR [--epochs N]",
         .about =
-            "Trains MODEL with stochastic gradient descent. DIR receives metrics.jsonl (one line "
+            "Trains MODEL, a name of the zoo or a .onnx file, whose weights it starts from, with "
+            "stochastic gradient\ndescent. DIR receives metrics.jsonl (one line "
             "an "
             "epoch), last.safetensors\n(to continue from) and best.safetensors (highest validation "
             "accuracy, else lowest loss). Files of an earlier\ntraining there are moved to "

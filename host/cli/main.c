@@ -19,6 +19,7 @@ static const struct command {
     {"train", cmd_train, "train a network"},
     {"eval", cmd_eval, "accuracy of trained weights on a data set"},
     {"predict", cmd_predict, "classify pictures"},
+    {"export", cmd_export, "write a network as an ONNX model"},
     {"run", cmd_run, "run an ONNX model on arrays in .npy files"},
     {"plan", cmd_plan, "which convolution algorithm and configuration, and why"},
     {"db", cmd_db, "list, export, import, merge and prune what was measured"},

@@ -1,5 +1,6 @@
 #include "cli/train_setup.h"
 
+#include "cli/weights.h"
 #include "core/file_error.h"
 #include "train/data_spec.h"
 
@@ -46,6 +47,8 @@ static const char *contradiction(const struct arg *list, const struct train_sett
         {"nesterov", given->nesterov != stored->nesterov},
         {"seed", given->seed != stored->seed},
         {"width", width_of(given) != width_of(stored)},
+        {"classes", given->classes != stored->classes},
+        {"freeze-until", !same_text(given->freeze_until, stored->freeze_until)},
     };
     for (const struct arg *arg = list; arg->name; arg++)
         for (size_t i = 0; arg->given && i < sizeof checks / sizeof *checks; i++)
@@ -101,10 +104,22 @@ static int settle_resume(const struct train_request *request, const struct arg *
     return ARGS_CONTINUE;
 }
 
+/* A file's name without folder and ".onnx". */
+static void default_folder(struct train_session *session, const char *model) {
+    const char *slash = strrchr(model, '/'), *name = model;
+    size_t length = strlen(model);
+    if (model_is_file(model)) {
+        if (slash) name = slash + 1;
+        length = strlen(name) - strlen(".onnx");
+    }
+    snprintf(session->folder, sizeof session->folder, "tessera-out/%.*s", (int)length, name);
+}
+
 int train_settle(const struct train_request *request, const struct arg *list,
                  struct train_session *session) {
     struct train_request r = *request;
     session->without = r.without;
+    session->weights = r.weights;
     if (r.lr_step && !parse_lr_step(r.lr_step, &r.settings.schedule))
         return cli_usage("--lr-step: '%s' is not N:FACTOR; write e.g. 3:0.5 (every 3 epochs, "
                          "times 0.5)",
@@ -118,6 +133,9 @@ int train_settle(const struct train_request *request, const struct arg *list,
         return cli_usage("--init: %s", error.text);
     if (r.init && r.resume)
         return cli_usage("--init: --resume goes on with the weights that it finds; leave it away");
+    if (r.resume && r.weights)
+        return cli_usage("--weights: --resume goes on with the weights in %s; give one of them",
+                         r.resume);
     if (r.resume) return settle_resume(&r, list, session);
     if (!r.settings.model) return cli_usage("train: no MODEL; name one, e.g. lenet5-relu");
     if (!r.settings.data)
@@ -127,7 +145,7 @@ int train_settle(const struct train_request *request, const struct arg *list,
     if (r.out)
         snprintf(session->folder, sizeof session->folder, "%s", r.out);
     else
-        snprintf(session->folder, sizeof session->folder, "tessera-out/%s", r.settings.model);
+        default_folder(session, r.settings.model);
     return ARGS_CONTINUE;
 }
 
@@ -182,26 +200,52 @@ static tess_status open_data(const char *spec, bool resume, struct train_session
     return open_validation(s, error);
 }
 
+/* Another network's weights are refused before the device is busy. */
+static tess_status check_start(const struct train_session *s, tess_error *error) {
+    struct safetensors *file = NULL;
+    struct input_format format;
+    if (!s->weights) return TESS_OK;
+    tess_status status = safetensors_read(s->weights, error, &file);
+    if (!status) status = checkpoint_read_format(file, s->weights, error, &format);
+    if (!status) status = weights_check_model(&format, s->weights, s->settings.model, error);
+    if (!status && !s->settings.classes && format.classes && format.classes != s->train->classes)
+        status = error_set(error, TESS_INVALID_SHAPE,
+                           "%s: holds weights for %d classes, %s has %d; --classes %d replaces the "
+                           "layer that makes them by a new one",
+                           s->weights, format.classes, s->train->name, s->train->classes,
+                           s->train->classes);
+    safetensors_destroy(file);
+    return status;
+}
+
+static tess_status start_weights(struct train_session *s, bool resume) {
+    char path[4200];
+    snprintf(path, sizeof path, "%s/last.safetensors", s->folder);
+    if (resume) return tess_net_load(s->net, path, true);
+    tess_status status = tess_net_init(s->net, s->settings.seed);
+    if (status || !s->weights) return status;
+    return tess_net_load_start(s->net, s->weights, s->settings.classes > 0);
+}
+
 static tess_status open_network(const struct cli *cli, bool resume, struct train_session *s,
                                 tess_error *error) {
     tess_zoo_options wish = {.c = s->input.c,
                              .h = s->input.h,
                              .w = s->input.w,
+                             .classes = s->settings.classes,
                              .init = s->init,
                              .width = (float)s->settings.width};
+    if (check_start(s, error)) return error->status;
     tess_status status = model_for_data(s->settings.model, &wish, s->train, error, &s->graph);
     if (!status) status = cli_context(cli, error, &s->ctx);
     if (status) return status;
     tess_net_options options = {.batch = s->settings.batch,
                                 .training = true,
                                 .seed = s->settings.seed,
-                                .without = s->without};
-    char path[4200];
-    snprintf(path, sizeof path, "%s/last.safetensors", s->folder);
+                                .without = s->without,
+                                .freeze_until = s->settings.freeze_until};
     status = tess_net_create(s->ctx, s->graph, &options, &s->net);
-    if (!status)
-        status =
-            resume ? tess_net_load(s->net, path, true) : tess_net_init(s->net, s->settings.seed);
+    if (!status) status = start_weights(s, resume);
     if (status) return error_set(error, status, "%s", tess_context_last_error(s->ctx));
     return TESS_OK;
 }

@@ -14,6 +14,7 @@ struct train_request {
     const char *out, *resume;       /* folders, or NULL */
     const char *without;            /* passes to leave out, or NULL */
     const char *init;               /* a name of tess_init_parse, or NULL */
+    const char *weights;            /* the file to start from, or NULL */
     bool show;
 };
 
@@ -23,6 +24,7 @@ struct train_session {
         *stored; /* the checkpoint to continue from, or NULL; owns strings of settings */
     char folder[4096];
     const char *without; /* passes of the network to leave out, or NULL */
+    const char *weights; /* the file to start from, or NULL */
     struct train_settings settings;
     tess_init init;           /* of a new training's weights */
     struct image_shape input; /* that the user asked for; 0: none */

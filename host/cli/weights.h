@@ -18,10 +18,15 @@ struct weights {
 };
 
 struct weights_request {
-    const char *model, *path;
+    const char *model;
+    const char *path; /* NULL: those of the model's file, or of the zoo's network as it starts */
     int batch;
     const struct dataset *data; /* may be NULL */
 };
+/* Whether a file with this format is of the model; TESS_INVALID_ARGUMENT if not. */
+tess_status weights_check_model(const struct input_format *format, const char *path,
+                                const char *model, tess_error *error);
+
 /* Loads the file at path into model's network, planned for batch images, with the input and classes that the file names. A file that
    does not name them gets those that fit data, or with data NULL the network's own. */
 tess_status weights_open(const struct cli *cli, const struct weights_request *request,

@@ -29,8 +29,11 @@ tess_status tess_graph_create(const char *name, tess_error *error, tess_graph **
 
 void tess_graph_destroy(tess_graph *graph) {
     if (!graph) return;
-    for (int i = 0; i < graph->count; i++)
+    for (int i = 0; i < graph->count; i++) {
         free(graph->layers[i].inputs);
+        for (int k = 0; k < LAYER_PARAMS; k++)
+            free(graph->layers[i].values[k]);
+    }
     free(graph->layers);
     free(graph->name);
     free(graph);
@@ -218,6 +221,9 @@ tess_node tess_graph_conv(tess_graph *graph, tess_node in, const tess_conv_layer
 
 tess_node tess_graph_pool(tess_graph *graph, tess_node in, const tess_pool_layer *layer) {
     if (!graph_ready(graph, layer, LAYER_POOL)) return TESS_NODE_NONE;
+    const int pads[] = {layer->pad, layer->pad_top, layer->pad_bottom, layer->pad_left,
+                        layer->pad_right};
+    if (!graph_pads_fit(graph, layer->name ? layer->name : "pool", pads)) return TESS_NODE_NONE;
     int r = layer->window_h, s = or_default(layer->window_w, r);
     int u = or_default(layer->stride_h, r);
     struct layer pool = {
@@ -228,10 +234,10 @@ tess_node tess_graph_pool(tess_graph *graph, tess_node in, const tess_pool_layer
                     .s = s,
                     .stride_h = u,
                     .stride_w = or_default(layer->stride_w, layer->stride_h ? u : s),
-                    .pad_top = layer->pad,
-                    .pad_bottom = layer->pad,
-                    .pad_left = layer->pad,
-                    .pad_right = layer->pad,
+                    .pad_top = layer->pad + layer->pad_top,
+                    .pad_bottom = layer->pad + layer->pad_bottom,
+                    .pad_left = layer->pad + layer->pad_left,
+                    .pad_right = layer->pad + layer->pad_right,
                     .ceil_mode = layer->ceil_mode,
                     .global = layer->global}};
     return graph_add_layer(graph, pool, layer->name, &in, 1);

@@ -5,6 +5,7 @@
 #include "core/status.h"
 
 #define LAYER_NAME_SIZE   64
+#define LAYER_PARAMS      4 /* at most */
 #define LAYER_DETAIL_SIZE sizeof((tess_layer_info){0}.detail)
 
 enum layer_kind {
@@ -47,6 +48,8 @@ struct layer {
     tess_init init;
     float gain; /* of the initial weights */
     float init_bias;
+    /* What parameters start with, as files hold them (K C R S); owned; NULL: drawn anew. */
+    float *values[LAYER_PARAMS];
     union {
         tess_conv_desc conv; /* n 1, NHWC, every field filled in */
         tess_pool_desc pool; /* n 1 */

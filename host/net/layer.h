@@ -17,8 +17,6 @@ struct param_spec {
     double fan_in, fan_out; /* START_WEIGHTS */
 };
 
-#define LAYER_PARAMS 4 /* at most */
-
 struct layer_kind_info {
     const char *name;
     bool numbered; /* default names count: "conv1" */

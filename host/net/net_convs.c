@@ -8,7 +8,7 @@ void conv_request(tess_net *net, int layer, const tess_conv_options *options) {
     request->options = *options;
     request->options.algo = net->conv_algo;
     request->options.strict = net->options.strict;
-    request->options.repack = net->options.training;
+    request->options.repack = net->options.training && layer >= net->frozen;
     request->options.limit_workspace = net->options.limit_workspace;
     request->options.workspace_limit = net->options.workspace_limit;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "net/net.h"
+#include "net/onnx/onnx_write.h"
 #include "net/safetensors.h"
 
 #define VELOCITY_PREFIX "optimizer.velocity."
@@ -99,8 +100,19 @@ static tess_status read_tensors(tess_net *net, const char *path, struct stored *
     return TESS_OK;
 }
 
-tess_status tess_net_save(tess_net *net, const char *path, bool optimizer,
-                          const char *const *metadata) {
+static tess_status write_safetensors(const tess_net *net, const char *path,
+                                     const struct safetensors *file) {
+    return safetensors_write(path, file, &net->ctx->error);
+}
+
+static tess_status write_onnx(const tess_net *net, const char *path,
+                              const struct safetensors *file) {
+    return onnx_write(path, net->graph, file, &net->ctx->error);
+}
+
+static tess_status
+save(tess_net *net, const char *path, bool optimizer, const char *const *metadata,
+     tess_status (*write)(const tess_net *, const char *, const struct safetensors *)) {
     if (!net) return TESS_INVALID_ARGUMENT;
     struct safetensors file = {0};
     struct stored *list = NULL;
@@ -116,7 +128,7 @@ tess_status tess_net_save(tess_net *net, const char *path, bool optimizer,
     }
     file.count = count;
     status = read_tensors(net, path, list, &file);
-    if (!status) status = safetensors_write(path, &file, &net->ctx->error);
+    if (!status) status = write(net, path, &file);
 fail:
     for (int i = 0; file.tensors && i < count; i++)
         free(file.tensors[i].data);
@@ -124,6 +136,15 @@ fail:
     free((void *)file.metadata);
     free(list);
     return status;
+}
+
+tess_status tess_net_save(tess_net *net, const char *path, bool optimizer,
+                          const char *const *metadata) {
+    return save(net, path, optimizer, metadata, write_safetensors);
+}
+
+tess_status tess_net_save_onnx(tess_net *net, const char *path) {
+    return save(net, path, false, NULL, write_onnx);
 }
 
 /* ---------------------------------------------------------------- loading */

@@ -193,6 +193,9 @@ static tess_status param_init(const tess_net *net, int index, uint64_t seed, flo
     const struct param *param = &net->params[index];
     /* The upper half of the streams: dropout uses the lower. */
     struct random_stream random = {.seed = seed, .stream = UINT64_C(1) << 63 | (uint64_t)index};
+    const float *given =
+        net->graph->layers[param->layer].values[index - net->first_param[param->layer]];
+    if (given) return tess_tensor_write(param->value, given, TESS_NCHW);
     if (param->spec.start != START_WEIGHTS)
         return tess_tensor_fill(param->value, param->spec.value);
     draw_weights(net, param, &random, data, tess_tensor_desc_elements(&param->spec.desc));

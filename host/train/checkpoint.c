@@ -50,6 +50,8 @@ static void add_settings(struct text_fields *fields, const struct train_settings
     fields_add(fields, "nesterov", "%d", s->nesterov);
     fields_add(fields, "seed", "%" PRIu64, s->seed);
     if (s->width > 0) fields_add(fields, "width", "%s", field_number(s->width, number));
+    if (s->classes) fields_add(fields, "new_classes", "%d", s->classes);
+    if (s->freeze_until) fields_add(fields, "freeze_until", "%s", s->freeze_until);
 }
 
 static void add_state(struct text_fields *fields, const struct checkpoint_save *save) {
@@ -101,6 +103,7 @@ tess_status checkpoint_read_run(const struct safetensors *file, const char *path
         .model = safetensors_metadata(file, "model"),
         .data = safetensors_metadata(file, "data"),
         .val = safetensors_metadata(file, "val"),
+        .freeze_until = safetensors_metadata(file, "freeze_until"),
     };
     struct train_state t = {0};
     const char *hash = safetensors_metadata(file, "data_hash");
@@ -116,6 +119,8 @@ tess_status checkpoint_read_run(const struct safetensors *file, const char *path
     s.nesterov = fields_number(&r, "nesterov", 0, 1) == 1;
     s.seed = fields_u64(&r, "seed");
     if (safetensors_metadata(file, "width")) s.width = fields_number(&r, "width", 0, 64);
+    if (safetensors_metadata(file, "new_classes"))
+        s.classes = (int)fields_number(&r, "new_classes", 1, 1e6);
     t.epoch = (int)fields_number(&r, "epoch", 0, 1e9);
     t.step = fields_u64(&r, "step");
     t.best_epoch = (int)fields_number(&r, "best_epoch", 0, t.epoch);
@@ -180,6 +185,8 @@ tess_status checkpoint_read_format(const struct safetensors *file, const char *p
     if (image) good &= read_shape(image, &f.image_c, &f.image_h, &f.image_w);
     if (classes) f.classes = (int)fields_number(&r, "classes", 1, 1e6);
     if (safetensors_metadata(file, "width")) f.width = (float)fields_number(&r, "width", 0, 64);
+    if (safetensors_metadata(file, "new_classes"))
+        f.new_classes = (int)fields_number(&r, "new_classes", 1, 1e6);
     if (!good || !r.good)
         return error_set(
             error, TESS_BAD_FORMAT,

@@ -18,7 +18,9 @@ struct train_settings {
     double momentum, weight_decay;
     bool nesterov;
     uint64_t seed;
-    double width; /* of the network, as in tess_zoo_options; 0: 1 */
+    double width;             /* of the network, as in tess_zoo_options; 0: 1 */
+    int classes;              /* that replaced those of a model's file; 0: none did */
+    const char *freeze_until; /* as in tess_net_options, or NULL */
 };
 
 /* How far a training has come. */
@@ -34,6 +36,7 @@ struct train_state {
 struct input_format {
     int c, h, w, classes;          /* the network */
     float width;                   /* as in tess_zoo_options; 0 if the file does not say */
+    int new_classes;               /* as classes in struct train_settings */
     int image_c, image_h, image_w; /* the data set's images, centred in the input */
     float mean[4], std[4];
     bool has_normalisation;        /* mean and std were in the file */

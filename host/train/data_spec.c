@@ -11,28 +11,32 @@ bool data_spec_is_synthetic(const char *spec) {
     return !strncmp(spec, "synthetic:", strlen("synthetic:"));
 }
 
-/* Reads ",count=600,seed=7". */
-static tess_status read_fields(const char *spec, const char *fields, int *count, uint64_t *seed,
-                               tess_error *error) {
+/* Reads ",count=600,seed=7,classes=5". */
+static tess_status read_fields(const char *spec, const char *fields,
+                               struct dataset_options *options, tess_error *error) {
     while (*fields == ',') {
         const char *field = fields + 1;
-        bool is_count = !strncmp(field, "count=", 6);
+        bool is_count = !strncmp(field, "count=", 6), is_classes = !strncmp(field, "classes=", 8);
         const char *digits = strchr(field, '=');
         char *end = NULL;
         errno = 0;
         unsigned long long value = 0;
         if (digits && digits[1] >= '0' && digits[1] <= '9') value = strtoull(digits + 1, &end, 10);
-        bool known = is_count || !strncmp(field, "seed=", 5);
+        bool known = is_count || is_classes || !strncmp(field, "seed=", 5);
         if (!known || !end || errno || (*end && *end != ',') ||
-            (is_count && (value < 1 || value > DATASET_MAX_SYNTHETIC)))
+            (is_count && (value < 1 || value > DATASET_MAX_SYNTHETIC)) ||
+            (is_classes && (value < 1 || value > 10)))
             return error_set(error, TESS_INVALID_ARGUMENT,
                              "%s: '%s' is not understood; write e.g. "
-                             "synthetic:digits,count=10000,seed=1 (count 1 to %d)",
+                             "synthetic:digits,count=10000,seed=1,classes=10 (count 1 to %d, "
+                             "classes 1 to 10)",
                              spec, field, DATASET_MAX_SYNTHETIC);
         if (is_count)
-            *count = (int)value;
+            options->count = (int)value;
+        else if (is_classes)
+            options->classes = (int)value;
         else
-            *seed = value;
+            options->seed = value;
         fields = end;
     }
     return TESS_OK;
@@ -51,15 +55,13 @@ tess_status data_open(const char *spec, enum data_part part, tess_error *error,
                          spec);
     memcpy(bare, spec, length);
     bare[length] = '\0';
-    int count = part == DATA_TEST ? 2000 : 10000;
-    uint64_t seed = 1;
-    tess_status status = read_fields(spec, spec + length, &count, &seed, error);
-    if (status) return status;
     struct dataset_options options = {
         .test_part = part == DATA_TEST,
-        .count = count,
-        .seed = seed,
+        .count = part == DATA_TEST ? 2000 : 10000,
+        .seed = 1,
     };
+    tess_status status = read_fields(spec, spec + length, &options, error);
+    if (status) return status;
     return dataset_open(bare, &options, error, out);
 }
 

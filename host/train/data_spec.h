@@ -9,7 +9,7 @@ enum data_part {
     DATA_TEST   /* test files; generated: 2,000 images of another random stream */
 };
 
-/* As dataset_open; synthetic:NAME may be followed by ",count=N" and ",seed=N". */
+/* As dataset_open; synthetic:NAME may be followed by ",count=N", ",seed=N" and ",classes=N". */
 tess_status data_open(const char *spec, enum data_part part, tess_error *error,
                       struct dataset **out);
 

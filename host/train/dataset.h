@@ -26,6 +26,7 @@ struct dataset_options {
     bool
         test_part; /* prefer the test files over the training files; synthetic: other images than without */
     int count;     /* synthetic: how many; 0: 10,000 */
+    int classes;   /* synthetic: only the first so many digits; 0: all */
     uint64_t seed; /* synthetic */
 };
 
@@ -34,7 +35,7 @@ struct dataset_options {
                        (with test_part the other way round)
      cifar10:DIR       binary version: data_batch_1.bin to data_batch_5.bin, those that are there, or
                        test_batch.bin where none is (with test_part the other way round)
-     synthetic:digits  28 x 28 drawn digits; image i is a function of (seed, test_part, i) alone
+     synthetic:digits  28 x 28 drawn digits; image i is a function of (seed, test_part, classes, i) alone
    Every header field, size and label is checked, and memory grows with what was read, not with what a header
    says. TESS_NOT_FOUND: no such SPEC; TESS_IO: not readable; TESS_BAD_FORMAT: contents. */
 tess_status dataset_open(const char *spec, const struct dataset_options *options, tess_error *error,

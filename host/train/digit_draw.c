@@ -169,11 +169,12 @@ static void develop(const struct canvas *canvas, const struct style *style, uint
     }
 }
 
-int digit_draw(uint64_t seed, uint64_t stream, uint8_t pixels[DIGIT_SIDE * DIGIT_SIDE]) {
+int digit_draw(uint64_t seed, uint64_t stream, int classes,
+               uint8_t pixels[DIGIT_SIDE * DIGIT_SIDE]) {
     struct random_stream random = {.seed = seed, .stream = stream};
     struct style style;
     struct canvas canvas;
-    int digit = (int)random_below(&random, 10);
+    int digit = (int)random_below(&random, (uint32_t)classes);
     const struct glyph_set *set = &digit_glyphs[digit];
     const struct glyph *glyph = &set->variants[random_below(&random, (uint32_t)set->count)];
     choose_style(&random, &style);

@@ -25,12 +25,16 @@ tess_status digits_open(const char *rest, const struct dataset_options *options,
         return error_set(error, TESS_INVALID_ARGUMENT,
                          "synthetic:digits: %d images cannot be made; choose 1 to %d", count,
                          DATASET_MAX_SYNTHETIC);
+    if (options->classes < 0 || options->classes > 10)
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "synthetic:digits: %d classes; there are 10 digits, choose 1 to 10",
+                         options->classes);
     snprintf(data->name, sizeof data->name, "synthetic digits (generated, not real data)");
     data->synthetic = true;
     data->count = count;
     data->c = 1;
     data->h = data->w = DIGIT_SIDE;
-    data->classes = 10;
+    data->classes = options->classes ? options->classes : 10;
     data->mean[0] = 0.1064f; /* measured over 100,000 images */
     data->std[0] = 0.2284f;
     size_t image = (size_t)DIGIT_SIDE * DIGIT_SIDE;
@@ -39,7 +43,7 @@ tess_status digits_open(const char *rest, const struct dataset_options *options,
     if (!data->pixels || !data->labels) return dataset_no_memory(error, data->name);
     uint64_t stream = options->test_part ? TEST_STREAM : TRAIN_STREAM;
     for (int i = 0; i < count; i++)
-        data->labels[i] =
-            digit_draw(options->seed, stream + (uint64_t)i, data->pixels + (size_t)i * image);
+        data->labels[i] = digit_draw(options->seed, stream + (uint64_t)i, data->classes,
+                                     data->pixels + (size_t)i * image);
     return TESS_OK;
 }

@@ -1,9 +1,9 @@
-/* libFuzzer over the importer of ONNX models: reading, unknown operators, shapes, folding, files of one tensor.
+/* libFuzzer over the importer of ONNX models: reading, unknown operators, shapes, folding, layers of a graph, files of one tensor.
 
        cmake -B build-fuzz -DCMAKE_C_COMPILER=clang -DTESSERA_FUZZ=ON -DTESSERA_WERROR=OFF
        cmake --build build-fuzz --target fuzz_onnx onnx_corpus
        build-fuzz/bin/onnx_corpus CORPUS && build-fuzz/bin/fuzz_onnx -rss_limit_mb=2048 CORPUS                              */
-#include "net/onnx/onnx_fold.h"
+#include "net/onnx/graph_import.h"
 #include "net/onnx/onnx_wire.h"
 
 #include <stdlib.h>
@@ -27,6 +27,19 @@ static void fold(const struct onnx_model *model) {
     free(needed);
 }
 
+static void convert(const struct onnx_model *model) {
+    const tess_zoo_options options = {.c = 3, .h = 8, .w = 8, .classes = 2};
+    tess_error error = {0};
+    tess_graph *graph = NULL;
+    char *list = NULL;
+    check_reason(onnx_to_graph(model, &(tess_zoo_options){0}, &error, &list, &graph), &error);
+    free(list);
+    tess_graph_destroy(graph);
+    graph = NULL;
+    check_reason(onnx_to_graph(model, &options, &error, NULL, &graph), &error);
+    tess_graph_destroy(graph);
+}
+
 static void read_tensor(const uint8_t *data, size_t size) {
     ProtobufCMessage *message = NULL;
     struct onnx_tensor tensor = {0};
@@ -46,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tess_status status = onnx_model_parse(data, size, "model", &error, &model);
     check_reason(status, &error);
     if (!status) fold(model);
+    if (!status) convert(model);
     onnx_model_destroy(model);
     read_tensor(data, size);
     return 0;

@@ -1,5 +1,6 @@
 #include "support/onnx_seeds.h"
 
+#include "net/onnx/graph_import.h"
 #include "net/onnx/onnx_params.h"
 #include "net/onnx/onnx_window.h"
 
@@ -125,9 +126,40 @@ static void foreign(struct onnx_build *build) {
     onnx_build_output(build, "v", 1, NULL);
 }
 
+static void numbers(struct onnx_build *build, const char *name, const char *dims, int count) {
+    float *data = onnx_build_alloc(build, (size_t)count * sizeof *data);
+    check_random(data, (size_t)count, 0.1f, 1, 1);
+    onnx_build_weight(build, name, 1, dims, data);
+}
+
+/* A classifier that can be trained. */
+static void classifier(struct onnx_build *build) {
+    onnx_build_start(build, 13);
+    onnx_build_input(build, "x", 1, "N,2,4,4");
+    onnx_build_ints(build, "pads", "0,0,1,1,0,0,1,1");
+    onnx_build_node(build, "Pad", "x,pads", "padded");
+    numbers(build, "conv.weight", "3,2,3,3", 54);
+    onnx_build_node(build, "Conv", "padded,conv.weight", "a");
+    numbers(build, "factor", "3,1,1", 3);
+    onnx_build_node(build, "Mul", "a,factor", "b");
+    onnx_build_node(build, "Add", "b,factor", "c");
+    onnx_build_node(build, "Relu", "c", "d");
+    numbers(build, "n", "3", 3);
+    onnx_build_node(build, "BatchNormalization", "d,n,n,n,n", "e");
+    onnx_build_node(build, "AveragePool", "e", "f");
+    onnx_build_attr_ints(build, "kernel_shape", "2,2");
+    onnx_build_node(build, "Concat", "f,f", "g");
+    onnx_build_attr_int(build, "axis", 1);
+    onnx_build_node(build, "Flatten", "g", "h");
+    numbers(build, "fc.weight", "54,5", 270);
+    onnx_build_node(build, "Gemm", "h,fc.weight", "i");
+    onnx_build_node(build, "Softmax", "i", "y");
+    onnx_build_output(build, "y", 1, NULL);
+}
+
 bool onnx_seed(int i, struct onnx_build *build) {
-    static void (*const seeds[])(struct onnx_build * build) = {network, shapes, older, constants,
-                                                               foreign};
+    static void (*const seeds[])(struct onnx_build * build) = {network,   shapes,     older,
+                                                               constants, classifier, foreign};
     if (i < 0 || (size_t)i >= sizeof seeds / sizeof *seeds) return false;
     seeds[i](build);
     return true;
@@ -174,6 +206,19 @@ static void ask(const struct onnx_at *at) {
     check_reason(status, at->error);
 }
 
+/* As a graph, and with a new classifier. */
+static void convert(const struct onnx_model *model) {
+    for (int classes = 0; classes <= 3; classes += 3) {
+        const tess_zoo_options options = {.c = 4, .h = 3, .w = 5, .classes = classes};
+        tess_error error = {0};
+        tess_graph *graph = NULL;
+        char *list = NULL;
+        check_reason(onnx_to_graph(model, &options, &error, &list, &graph), &error);
+        free(list);
+        tess_graph_destroy(graph);
+    }
+}
+
 bool onnx_exercise(const uint8_t *data, size_t size) {
     struct onnx_model *model = NULL;
     struct onnx_folded *folded = NULL;
@@ -196,6 +241,7 @@ bool onnx_exercise(const uint8_t *data, size_t size) {
             x >= 0 && model->values[x].type.dims[3].size < 0 && model->values[x].type.rank == 4;
         status = onnx_fold(model, &options, &error, &folded);
         check_reason(status, &error);
+        convert(model);
     }
     for (int i = 0; folded && i < folded->node_count; i++) {
         tess_error told = {0};
