@@ -67,24 +67,6 @@ static double expect_gradient(struct ref_net *ref, tess_net *net, int index,
     return worst;
 }
 
-/* Makes residual branches small against their shortcuts: a hundred normalisations of few samples would blow rounding up into another
-   loss. */
-static void calm(tess_context *ctx, tess_net *net) {
-    for (int i = 0; i < net->param_count; i++) {
-        const struct param *param = &net->params[i];
-        const struct layer *layer = &net->graph->layers[param->layer];
-        bool branch =
-            layer->consumers == 1 && net->graph->layers[layer->last_consumer].kind == LAYER_ADD;
-        bool shortcut = strstr(layer->name, "downsample") || strstr(layer->name, "shortcut");
-        if (!branch || shortcut || strcmp(param->spec.suffix, "weight") != 0) continue;
-        float *data = check_read(param->value);
-        for (size_t k = 0; k < tess_tensor_desc_elements(&param->spec.desc); k++)
-            data[k] *= 0.02f;
-        assert_ok(ctx, tess_tensor_write(param->value, data, param->spec.desc.layout));
-        free(data);
-    }
-}
-
 /* The first and the last parameter of each kind, by the layer's kind and what the parameter is called. */
 static bool chosen(const tess_net *net, int index) {
     const struct param *param = &net->params[index];
@@ -108,7 +90,7 @@ static void every_network(void **state) {
         tess_net *net =
             test_net_make(ctx, graph, &(tess_net_options){.batch = ROWS, .training = true},
                           &(struct net_debug){.conv_algo = "generic"}, &batch);
-        calm(ctx, net);
+        test_net_calm(ctx, net, 0.02f);
         struct ref_net *ref = ref_net_create(graph, ROWS, net);
         double worst = 0;
         float loss = NAN;

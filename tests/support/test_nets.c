@@ -288,6 +288,22 @@ tess_net *test_net_make(tess_context *ctx, const tess_graph *graph, const tess_n
     return net;
 }
 
+void test_net_calm(tess_context *ctx, tess_net *net, float factor) {
+    for (int i = 0; i < net->param_count; i++) {
+        const struct param *param = &net->params[i];
+        const struct layer *layer = &net->graph->layers[param->layer];
+        bool branch =
+            layer->consumers == 1 && net->graph->layers[layer->last_consumer].kind == LAYER_ADD;
+        bool shortcut = strstr(layer->name, "downsample") || strstr(layer->name, "shortcut");
+        if (!branch || shortcut || strcmp(param->spec.suffix, "weight") != 0) continue;
+        float *data = check_read(param->value);
+        for (size_t k = 0; k < tess_tensor_desc_elements(&param->spec.desc); k++)
+            data[k] *= factor;
+        assert_ok(ctx, tess_tensor_write(param->value, data, param->spec.desc.layout));
+        free(data);
+    }
+}
+
 static float *read_all(tess_net *net, bool gradients, size_t *bytes) {
     size_t total = 0;
     for (int k = 0; k < tess_net_param_count(net); k++)

@@ -36,6 +36,10 @@ void test_batch_write(tess_net *net, const struct test_batch *batch);
 tess_net *test_net_make(tess_context *ctx, const tess_graph *graph, const tess_net_options *options,
                         const struct net_debug *debug, const struct test_batch *batch);
 
+/* Multiplies the last weights of residual branches, so that the branches become small against their shortcuts: a hundred normalisations of few samples would blow rounding up into another
+   loss. */
+void test_net_calm(tess_context *ctx, tess_net *net, float factor);
+
 /* All gradients that there are, one after the other, each in its own layout; free() them. *bytes: their size. */
 float *test_net_gradients(tess_net *net, size_t *bytes);
 /* All values likewise. */

@@ -109,10 +109,15 @@ void onnx_proto_input(struct onnx_proto *proto, char *name, int rank, const int 
 }
 
 void onnx_proto_output(struct onnx_proto *proto, char *name, int rank, const int *dims) {
-    Onnx__ValueInfoProto **list = value_info(proto, name, rank, dims);
+    Onnx__ValueInfoProto **info = value_info(proto, name, rank, dims);
+    if (!info) return;
+    size_t count = proto->graph->n_output;
+    Onnx__ValueInfoProto **list = allocate(proto, (count + 1) * sizeof *list);
     if (!list) return;
+    list[0] = info[0];
+    if (count) memcpy(list + 1, proto->graph->output, count * sizeof *list);
     proto->graph->output = list;
-    proto->graph->n_output = 1;
+    proto->graph->n_output = count + 1;
 }
 
 /* ---------------------------------------------------------------- initialisers */

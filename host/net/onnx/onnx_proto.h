@@ -21,7 +21,7 @@ void onnx_proto_end(struct onnx_proto *proto);
 /* Formatted text in the arena. */
 char *onnx_proto_text(struct onnx_proto *proto, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* The graph's one input or output: float32, N x dims[0] x ... */
+/* The graph's one input, and one more output, which becomes its first: float32, N x dims[0] x ... */
 void onnx_proto_input(struct onnx_proto *proto, char *name, int rank, const int *dims);
 void onnx_proto_output(struct onnx_proto *proto, char *name, int rank, const int *dims);
 

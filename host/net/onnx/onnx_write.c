@@ -290,6 +290,7 @@ static tess_status write_layer(struct writer *w, int index) {
         break;
     case LAYER_ACTIVATION:
         return write_act(w, layer, w->values[layer->inputs[0]]);
+    case LAYER_AUXILIARY:
     case LAYER_SOFTMAX:
         onnx_proto_attr_int(&w->proto, node1(w, "Softmax", output, writer_input(w, index, 0, true)),
                             "axis", 1);
@@ -328,18 +329,23 @@ static bool is_spatial(const struct layer *layer) {
     }
 }
 
-/* Which layers the graph's end depends on, and which outputs are N x C. */
+static bool is_loss(const struct layer *layer) {
+    return layer->kind == LAYER_AUXILIARY || layer->kind == LAYER_MSE;
+}
+
+/* Which layers the outputs depend on, and which outputs are N x C. */
 static void plan_layers(const struct writer *w, bool *live) {
     const struct tess_graph *graph = w->graph;
     for (int i = graph->count - 1; i >= 0; i--) {
-        live[i] = live[i] || i == graph->count - 1;
+        live[i] = live[i] || i == graph->count - 1 || (w->losses && is_loss(&graph->layers[i]));
         for (int j = 0; live[i] && j < graph->layers[i].input_count; j++)
             live[graph->layers[i].inputs[j]] = true;
     }
     for (int i = 0; i < graph->count; i++) {
         const struct layer *layer = &graph->layers[i];
         bool spatial = is_spatial(layer);
-        w->flat[i] = layer->kind == LAYER_FC || layer->kind == LAYER_SOFTMAX;
+        w->flat[i] = layer->kind == LAYER_FC || layer->kind == LAYER_SOFTMAX ||
+                     layer->kind == LAYER_AUXILIARY;
         for (int j = 0; !spatial && j < layer->input_count; j++)
             w->flat[i] = w->flat[i] || w->flat[layer->inputs[j]];
     }
@@ -367,8 +373,8 @@ static void start(struct writer *w) {
     onnx_proto_start(&w->proto, nodes, tensors);
 }
 
-tess_status onnx_write(const char *path, const struct tess_graph *graph,
-                       const struct safetensors *weights, tess_error *error) {
+static tess_status write_form(const char *path, const struct tess_graph *graph,
+                              const struct safetensors *weights, bool losses, tess_error *error) {
     if (!path || !graph || !weights)
         return error_set(error, TESS_INVALID_ARGUMENT,
                          "ONNX: no path, graph or weights; give all of them");
@@ -376,6 +382,7 @@ tess_status onnx_write(const char *path, const struct tess_graph *graph,
     if (status) return status;
     size_t count = (size_t)graph->count;
     struct writer w = {.graph = graph, .weights = weights, .path = path, .error = error};
+    w.losses = losses;
     bool *live = calloc(count, sizeof *live);
     w.values = calloc(count, sizeof *w.values);
     w.flat = calloc(count, sizeof *w.flat);
@@ -392,4 +399,14 @@ tess_status onnx_write(const char *path, const struct tess_graph *graph,
     free(w.values);
     free(w.flat);
     return status;
+}
+
+tess_status onnx_write(const char *path, const struct tess_graph *graph,
+                       const struct safetensors *weights, tess_error *error) {
+    return write_form(path, graph, weights, false, error);
+}
+
+tess_status onnx_write_training(const char *path, const struct tess_graph *graph,
+                                const struct safetensors *weights, tess_error *error) {
+    return write_form(path, graph, weights, true, error);
 }

@@ -15,4 +15,9 @@
 tess_status onnx_write(const char *path, const struct tess_graph *graph,
                        const struct safetensors *weights, tess_error *error);
 
+/* The same with the auxiliary classifiers and the squared errors before the graph's end, for tools that train on: what they compare is
+   an output each, behind the graph's own, called as the layer. Their weights have no place in ONNX. */
+tess_status onnx_write_training(const char *path, const struct tess_graph *graph,
+                                const struct safetensors *weights, tess_error *error);
+
 #endif

@@ -12,6 +12,7 @@ struct writer {
     const struct safetensors *weights;
     const char *path;
     tess_error *error;
+    bool losses;   /* those before the graph's end are written too */
     char **values; /* the name of each layer's output; NULL: the layer is left out */
     bool *flat;    /* it is N x C; else N x C x H x W */
 };
