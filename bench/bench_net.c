@@ -10,17 +10,19 @@
 
 #include "bench/net_layers.h"
 #include "bench/timing.h"
+#include "core/byte_size.h"
 #include "core/context.h"
 
 static const char usage[] =
     "usage: tessera bench net --net NAME --batch N --mode train|infer [--json FILE]\n"
     "                         [--input CxHxW] [--classes N] [--width X] [--samples N]\n"
-    "                         [--without LIST] [--layers] [--paced]\n"
+    "                         [--memory SIZE] [--without LIST] [--layers] [--paced]\n"
     "  --net NAME        a network of the zoo\n"
     "  --batch N         images a step\n"
     "  --mode MODE       train: forward, backward and update; infer: forward, as planned for it\n"
     "  --input, --classes, --width\n"
     "                    instead of the network's own; width is a factor on its filters\n"
+    "  --memory SIZE     most device memory of the network, such as 2G or 800M\n"
     "  --without LIST    leave out passes that merge layers, as 'tessera plan' names them\n"
     "  --json FILE       append one JSON object a line; - for standard output\n"
     "  --samples N       timed samples (15)\n"
@@ -31,6 +33,7 @@ static const char usage[] =
 
 struct request {
     const char *name, *without;
+    size_t memory; /* limit in bytes; 0: none */
     tess_zoo_options zoo;
     int batch, samples;
     bool training, has_mode, layers, paced;
@@ -152,8 +155,10 @@ static tess_status measure_samples(tess_context *ctx, const struct request *requ
 static tess_status measure(tess_context *ctx, const tess_graph *graph,
                            const struct request *request) {
     struct net_work work = {.batch = request->batch, .training = request->training};
-    const tess_net_options options = {
-        .batch = request->batch, .training = request->training, .without = request->without};
+    const tess_net_options options = {.batch = request->batch,
+                                      .training = request->training,
+                                      .without = request->without,
+                                      .memory_limit = request->memory};
     tess_status status = tess_net_create(ctx, graph, &options, &work.net);
     if (!status) status = tess_net_init(work.net, 1);
     if (!status) status = fill(ctx, &work);
@@ -226,6 +231,11 @@ static int set_option(struct request *request, int option, const char *value) {
     case 'o':
         request->without = value;
         return 0;
+    case 'y':
+        if (!byte_size_parse(value, &request->memory))
+            return fail(2, "bench net: --memory: not an amount of memory; give one such as 2G, "
+                           "800M or 64K, or a number of bytes");
+        return 0;
     case 'm':
         request->training = strcmp(value, "train") == 0;
         request->has_mode = request->training || strcmp(value, "infer") == 0;
@@ -250,19 +260,14 @@ static int set_option(struct request *request, int option, const char *value) {
 }
 
 int bench_net(const char *device, int argc, char **argv) {
-    static const struct option options[] = {{"net", required_argument, NULL, 'n'},
-                                            {"batch", required_argument, NULL, 'b'},
-                                            {"mode", required_argument, NULL, 'm'},
-                                            {"input", required_argument, NULL, 'i'},
-                                            {"classes", required_argument, NULL, 'c'},
-                                            {"width", required_argument, NULL, 'w'},
-                                            {"samples", required_argument, NULL, 's'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"without", required_argument, NULL, 'o'},
-                                            {"layers", no_argument, NULL, 'l'},
-                                            {"paced", no_argument, NULL, 'P'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"net", required_argument, NULL, 'n'},     {"batch", required_argument, NULL, 'b'},
+        {"mode", required_argument, NULL, 'm'},    {"input", required_argument, NULL, 'i'},
+        {"classes", required_argument, NULL, 'c'}, {"width", required_argument, NULL, 'w'},
+        {"samples", required_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
+        {"without", required_argument, NULL, 'o'}, {"memory", required_argument, NULL, 'y'},
+        {"layers", no_argument, NULL, 'l'},        {"paced", no_argument, NULL, 'P'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     struct request request = {0};
     int status = 0, option;
     opterr = 0;

@@ -579,6 +579,9 @@ TESS_API tess_status tess_batch_norm_forward_training(tess_batch_norm *op,
                                                       const tess_batch_norm_args *args);
 TESS_API tess_status tess_batch_norm_forward_inference(tess_batch_norm *op,
                                                        const tess_batch_norm_args *args);
+/* y of tess_batch_norm_forward_training once more, the same bits, from what that saved. running_mean and running_var are not used. */
+TESS_API tess_status tess_batch_norm_forward_saved(tess_batch_norm *op,
+                                                   const tess_batch_norm_args *args);
 
 /* Gradients of tess_batch_norm_forward_training. scale and bias are those of forward; y where tess_batch_norm_backward_reads_y
    says so. dx may be dy. dscale, dbias: NULL: not wanted. dresidual = dy act'(.), NULL: not wanted (without an activation it is dy
@@ -980,6 +983,14 @@ TESS_API tess_status tess_model_build(const char *model, const tess_zoo_options 
 /* A graph planned for one batch size on one device: all memory, plans and programs. */
 typedef struct tess_net tess_net;
 
+/* Training: outputs of cheap layers (batch normalisation, activations, concatenations, additions, dropout, LRN) can be made again
+   for the gradient instead of being kept. Results are the same, bit for bit. */
+typedef enum tess_recompute {
+    TESS_RECOMPUTE_NEEDED, /* as far as memory_limit asks for it */
+    TESS_RECOMPUTE_NEVER,
+    TESS_RECOMPUTE_ALWAYS /* whatever makes the peak smaller */
+} tess_recompute;
+
 typedef struct tess_net_options {
     int batch;            /* 0: 1 */
     bool training;        /* false: forward only, less memory */
@@ -993,6 +1004,10 @@ typedef struct tess_net_options {
        as they are, running means and variances too, batch normalisation uses these and dropout is off, and no gradients are
        computed for them. NULL: none. At least one parameter must come after them. */
     const char *freeze_until;
+    /* Most device bytes of the network: parameters, gradients, velocities, activations, workspaces, operators; 0: no limit.
+       Algorithms are chosen, and cheap layers recomputed, so that all fits, or creation fails and says what is missing. */
+    size_t memory_limit;
+    tess_recompute recompute;
 } tess_net_options;
 
 /* graph is borrowed until tess_net_destroy. Weights are zero until tess_net_init or tess_net_load. */
@@ -1039,10 +1054,13 @@ typedef struct tess_param {
 TESS_API int tess_net_param_count(const tess_net *net);
 TESS_API tess_param tess_net_param(const tess_net *net, int index);
 
-/* Device bytes: what the net uses, and what activations and gradients would use without sharing buffers. operators: what plans
-   hold themselves, packed weights above all. */
+/* Device bytes: what the net uses, and what activations and gradients would use without sharing buffers, or without
+   recomputation. activations: with gradients, input and output. workspace: what workspaces add to the activations' memory, which they
+   share. operators: what plans hold themselves, packed weights above all. recomputed: instructions added to make outputs again. */
 typedef struct tess_net_memory {
     size_t parameters, activations, activations_unshared, workspace, operators;
+    size_t activations_kept; /* without recomputation */
+    int recomputed;
 } tess_net_memory;
 TESS_API tess_net_memory tess_net_memory_info(const tess_net *net);
 

@@ -60,6 +60,7 @@ static void test_train_usage(void **state) {
     USAGE("--seed", "train", "lenet5", "--seed", "-1");
     USAGE("--val-last", "train", "lenet5", "--data", "x", "--val", "y", "--val-last", "3");
     USAGE("takes no value", "train", "lenet5", "--nesterov=1");
+    USAGE("is not an amount of memory", "plan", "lenet5", "--memory", "2Q");
 }
 
 static void test_help(void **state) {

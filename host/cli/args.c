@@ -1,6 +1,7 @@
 #include "cli/args.h"
 
 #include "cli/cli.h"
+#include "core/byte_size.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -140,6 +141,12 @@ static int take_value(struct arg *arg, const char *text) {
     case ARG_REAL:
         good = any ? parse_real(text, -INFINITY, INFINITY, arg->out)
                    : parse_real(text, arg->low, arg->high, arg->out);
+        break;
+    case ARG_BYTES:
+        if (!byte_size_parse(text, arg->out))
+            return cli_usage("--%s: '%s' is not an amount of memory; give one such as 2G, 800M or "
+                             "64K, or a number of bytes",
+                             arg->name, text);
         break;
     case ARG_U64:
         good = parse_u64(text, arg->out);

@@ -7,12 +7,13 @@
 #include <stdint.h>
 
 enum arg_type {
-    ARG_FLAG, /* out: bool */
-    ARG_TEXT, /* out: const char *, points into argv */
-    ARG_INT,  /* out: int, low .. high */
-    ARG_REAL, /* out: double, low .. high */
-    ARG_U64,  /* out: uint64_t */
-    ARG_LIST  /* out: struct arg_texts; the option may come several times */
+    ARG_FLAG,  /* out: bool */
+    ARG_TEXT,  /* out: const char *, points into argv */
+    ARG_INT,   /* out: int, low .. high */
+    ARG_REAL,  /* out: double, low .. high */
+    ARG_U64,   /* out: uint64_t */
+    ARG_BYTES, /* out: size_t; "2G", "800M", "64K" or plain bytes */
+    ARG_LIST   /* out: struct arg_texts; the option may come several times */
 };
 
 enum { ARG_LIST_ROOM = 64 };

@@ -79,6 +79,7 @@ int cmd_eval(const struct cli *cli, int argc, char **argv) {
          "mnist:DIR, cifar10:DIR or synthetic:digits: its test images", 0, 0, false},
         {"batch", ARG_INT, &request.weights.batch, "N", "images at once (64)", 1, 65536, false},
         {"json", ARG_FLAG, &request.json, NULL, "one line of JSON", 0, 0, false},
+        {"memory", ARG_BYTES, &request.weights.memory, "SIZE", MEMORY_HELP, 0, 0, false},
         {0},
     };
     struct arg_table table = {

@@ -27,6 +27,7 @@ static bool parse_passes(const char *text, bool wanted[PASS_COUNT]) {
 struct request {
     const char *model, *problem; /* one of them is NULL */
     const char *without;         /* passes of the network to leave out, or NULL */
+    size_t memory;               /* limit in bytes; 0: none */
     int batch;                   /* 0: the default */
     tess_zoo_options options;
     bool wanted[PASS_COUNT];
@@ -93,10 +94,35 @@ static int print_fused(const tess_net *net, bool json) {
     return status;
 }
 
+/* Device memory by kind. */
+static int print_memory(const tess_net *net, bool json) {
+    const tess_net_memory m = tess_net_memory_info(net);
+    const size_t total = m.parameters + m.activations + m.workspace + m.operators;
+    char text[6][CLI_COUNT_SIZE];
+    if (json)
+        return cli_print_json(json_pack(
+            "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "bytes", (json_int_t)total, "parameters",
+            (json_int_t)m.parameters, "activations", (json_int_t)m.activations, "workspace",
+            (json_int_t)m.workspace, "operators", (json_int_t)m.operators, "activations_unshared",
+            (json_int_t)m.activations_unshared, "activations_kept", (json_int_t)m.activations_kept,
+            "recomputed", m.recomputed));
+    printf("device memory %s: parameters %s, activations %s, workspaces %s, operators %s",
+           cli_bytes((double)total, text[0]), cli_bytes((double)m.parameters, text[1]),
+           cli_bytes((double)m.activations, text[2]), cli_bytes((double)m.workspace, text[3]),
+           cli_bytes((double)m.operators, text[4]));
+    printf("; activations without sharing %s", cli_bytes((double)m.activations_unshared, text[5]));
+    if (m.recomputed)
+        printf(", without recomputation (%d instructions) %s", m.recomputed,
+               cli_bytes((double)m.activations_kept, text[5]));
+    putchar('\n');
+    return EXIT_DONE;
+}
+
 static int plan_network(tess_context *ctx, const tess_graph *graph, const struct request *request) {
     tess_net_options options = {.batch = request->batch ? request->batch : 64,
                                 .training = !request->infer,
-                                .without = request->without};
+                                .without = request->without,
+                                .memory_limit = request->memory};
     tess_net *net = NULL;
     if (create_network(ctx, graph, &options, &net))
         return cli_fail("%s", tess_context_last_error(ctx));
@@ -113,6 +139,7 @@ static int plan_network(tess_context *ctx, const tess_graph *graph, const struct
             status = print_plan(plan.layer, &plan.desc, plan.pass, &plan.info, request->json);
     }
     if (!status) status = print_fused(net, request->json);
+    if (!status) status = print_memory(net, request->json);
     tess_net_destroy(net);
     return status;
 }
@@ -158,6 +185,7 @@ int cmd_plan(const struct cli *cli, int argc, char **argv) {
         {"infer", ARG_FLAG, &request.infer, NULL, "as planned for inference, not training", 0, 0,
          false},
         {"without", ARG_TEXT, &request.without, "LIST", WITHOUT_HELP, 0, 0, false},
+        {"memory", ARG_BYTES, &request.memory, "SIZE", MEMORY_HELP, 0, 0, false},
         {"json", ARG_FLAG, &request.json, NULL, "JSON Lines, one plan a line", 0, 0, false},
         {0},
     };
@@ -165,7 +193,7 @@ int cmd_plan(const struct cli *cli, int argc, char **argv) {
         .command = "plan",
         .usage = "MODEL|--problem KEY [--batch N] [--input CxHxW] [--classes N] [--width X] "
                  "[--pass LIST] [--infer]\n"
-                 "       [--without LIST] [--json]",
+                 "       [--without LIST] [--memory SIZE] [--json]",
         .about = "Which algorithm and configuration each convolution and pass gets on this device, "
                  "with its workspace,\nwho chose it, and why; then which layers of the network "
                  "were merged.",
@@ -197,7 +225,7 @@ int cmd_plan(const struct cli *cli, int argc, char **argv) {
     if (request.problem && (input || request.options.classes || width > 0))
         return cli_usage(
             "--input, --classes, --width: a problem key has its own sizes; change them there");
-    if (request.problem && (request.infer || request.without))
-        return cli_usage("--infer, --without: a problem key is no network; give a MODEL");
+    if (request.problem && (request.infer || request.without || request.memory))
+        return cli_usage("--infer, --without, --memory: a problem key is no network; give a MODEL");
     return plan(cli, &request);
 }

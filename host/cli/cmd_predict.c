@@ -105,6 +105,7 @@ int cmd_predict(const struct cli *cli, int argc, char **argv) {
         {"invert", ARG_FLAG, &request.invert, NULL,
          "swap dark and light first: for ink on paper, with digits learned from MNIST", 0, 0,
          false},
+        {"memory", ARG_BYTES, &request.weights.memory, "SIZE", MEMORY_HELP, 0, 0, false},
         {0},
     };
     struct arg_table table = {

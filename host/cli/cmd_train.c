@@ -157,6 +157,7 @@ int cmd_train(const struct cli *cli, int argc, char **argv) {
         {"resume", ARG_TEXT, &r.resume, "DIR", "continue the training in DIR, with its settings", 0,
          0, false},
         {"without", ARG_TEXT, &r.without, "LIST", WITHOUT_HELP, 0, 0, false},
+        {"memory", ARG_BYTES, &r.memory, "SIZE", MEMORY_HELP, 0, 0, false},
         {"show", ARG_FLAG, &r.show, NULL, "end with pictures of filters and answers", 0, 0, false},
         {0},
     };

@@ -32,6 +32,7 @@ tess_status model_for_data(const char *model, const tess_zoo_options *wish,
 /* What --classes and --width of every command say. */
 #define CLASSES_HELP "classes instead of the network's own number"
 #define INPUT_HELP   "the network's input instead of its own"
+#define MEMORY_HELP  "most device memory of the network, such as 2G or 800M"
 #define WIDTH_HELP   "factor on the filters and hidden units of every layer (1)"
 #define WITHOUT_HELP "leave out passes that merge layers, as plan names them"
 

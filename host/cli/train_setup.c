@@ -120,6 +120,7 @@ int train_settle(const struct train_request *request, const struct arg *list,
     struct train_request r = *request;
     session->without = r.without;
     session->weights = r.weights;
+    session->memory = r.memory;
     if (r.lr_step && !parse_lr_step(r.lr_step, &r.settings.schedule))
         return cli_usage("--lr-step: '%s' is not N:FACTOR; write e.g. 3:0.5 (every 3 epochs, "
                          "times 0.5)",
@@ -243,6 +244,7 @@ static tess_status open_network(const struct cli *cli, bool resume, struct train
                                 .training = true,
                                 .seed = s->settings.seed,
                                 .without = s->without,
+                                .memory_limit = s->memory,
                                 .freeze_until = s->settings.freeze_until};
     status = tess_net_create(s->ctx, s->graph, &options, &s->net);
     if (!status) status = start_weights(s, resume);

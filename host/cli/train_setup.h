@@ -15,6 +15,7 @@ struct train_request {
     const char *without;            /* passes to leave out, or NULL */
     const char *init;               /* a name of tess_init_parse, or NULL */
     const char *weights;            /* the file to start from, or NULL */
+    size_t memory;                  /* limit in bytes; 0: none */
     bool show;
 };
 
@@ -25,6 +26,7 @@ struct train_session {
     char folder[4096];
     const char *without; /* passes of the network to leave out, or NULL */
     const char *weights; /* the file to start from, or NULL */
+    size_t memory;       /* limit in bytes; 0: none */
     struct train_settings settings;
     tess_init init;           /* of a new training's weights */
     struct image_shape input; /* that the user asked for; 0: none */

@@ -41,7 +41,7 @@ tess_status weights_open(const struct cli *cli, const struct weights_request *re
     if (!status) status = build_graph(request, &w, error);
     if (!status) status = cli_context(cli, error, &w.ctx);
     if (status) goto fail;
-    tess_net_options options = {.batch = request->batch};
+    tess_net_options options = {.batch = request->batch, .memory_limit = request->memory};
     status = tess_net_create(w.ctx, w.graph, &options, &w.net);
     if (!status)
         status =

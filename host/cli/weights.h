@@ -21,6 +21,7 @@ struct weights_request {
     const char *model;
     const char *path; /* NULL: those of the model's file, or of the zoo's network as it starts */
     int batch;
+    size_t memory;              /* limit of the network's device memory; 0: none */
     const struct dataset *data; /* may be NULL */
 };
 /* Whether a file with this format is of the model; TESS_INVALID_ARGUMENT if not. */

@@ -224,7 +224,7 @@ static tess_status forward_fc(struct lowering *lo, int index) {
     struct lowered *low = &lo->layers[index];
     tess_fc_desc desc = {.n = net->options.batch,
                          .forward_only = !net->options.training || index < net->frozen,
-                         .repack = net->options.training && index >= net->frozen,
+                         .repack = net_repacks(net, index),
                          .c = layer->as.fc.inputs,
                          .k = layer->as.fc.outputs,
                          .bias = layer->bias,

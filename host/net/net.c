@@ -1,3 +1,4 @@
+#include "net/fit_memory.h"
 #include "net/layers/layers.h"
 #include "net/passes/passes.h"
 
@@ -83,12 +84,31 @@ static tess_status ports_create(tess_net *net) {
     return status;
 }
 
-tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_net_options *options,
-                       const struct net_debug *debug, tess_net **out) {
-    if (!ctx) return TESS_INVALID_ARGUMENT;
-    if (!out) return context_fail(ctx, TESS_INVALID_ARGUMENT, "network: out is NULL; pass one");
-    tess_status status = settings_check(ctx, graph, options);
-    if (status) return status;
+/* Everything but memory of its own for activations and workspaces. before: the context's device bytes when it began. */
+static tess_status build(tess_net *net, const struct net_debug *debug, uint64_t before) {
+    const tess_counters *counters = &net->ctx->counters;
+    struct memory_limits limits = net_memory_limits(net, debug);
+    tess_status status = passes_begin(net);
+    if (!status) status = net_freeze(net);
+    net->options.freeze_until = NULL; /* the caller's string may go */
+    if (!status) status = check_statistics(net);
+    if (!status) status = operators_create(net);
+    if (!status) status = ports_create(net);
+    if (!status) status = net_params_create(net);
+    uint64_t after_params = counters->device_bytes;
+    if (!status) status = net_lower(net);
+    int count = net->instruction_count;
+    if (!status) status = net_memory_bare(net, &limits, &net->memory.activations_kept);
+    if (!status) status = net_fit(net, debug, (size_t)(counters->device_bytes - before));
+    net->memory.recomputed = net->instruction_count - count;
+    net->memory.operators = (size_t)(counters->device_bytes - after_params);
+    return status;
+}
+
+/* repack: see struct tess_net. */
+static tess_status create(tess_context *ctx, const tess_graph *graph,
+                          const tess_net_options *options, const struct net_debug *debug,
+                          bool repack, tess_net **out) {
     tess_net *net = calloc(1, sizeof *net);
     if (!net)
         return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY,
@@ -98,25 +118,30 @@ tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_ne
     if (options) net->options = *options;
     if (net->options.batch == 0) net->options.batch = 1;
     net->conv_algo = debug ? debug->conv_algo : NULL;
+    net->repack = repack;
     net->classes = graph_classes(graph);
-    status = passes_begin(net);
-    if (!status) status = net_freeze(net);
-    net->options.freeze_until = NULL; /* the caller's string may go */
-    if (!status) status = check_statistics(net);
-    if (!status) status = operators_create(net);
-    if (!status) status = ports_create(net);
-    if (!status) status = net_params_create(net);
-    uint64_t before = ctx->counters.device_bytes;
-    if (!status) status = net_lower(net);
-    if (!status) status = convs_create(net, NULL);
-    net->memory.operators = (size_t)(ctx->counters.device_bytes - before);
+    tess_status status = build(net, debug, ctx->counters.device_bytes);
     if (!status) status = net_memory_create(net, debug);
-    if (status) goto fail;
-    *out = net;
-    return TESS_OK;
-fail:
+    if (!status) {
+        *out = net;
+        return TESS_OK;
+    }
     tess_net_destroy(net);
     return error_prefix(&ctx->error, status, "network %s", graph->name);
+}
+
+tess_status net_create(tess_context *ctx, const tess_graph *graph, const tess_net_options *options,
+                       const struct net_debug *debug, tess_net **out) {
+    if (!ctx) return TESS_INVALID_ARGUMENT;
+    if (!out) return context_fail(ctx, TESS_INVALID_ARGUMENT, "network: out is NULL; pass one");
+    tess_status status = settings_check(ctx, graph, options);
+    if (status) return status;
+    /* Inference keeps packed weights, unless the limit is too tight for that. */
+    bool training = options && options->training;
+    status = create(ctx, graph, options, debug, training, out);
+    if (status != TESS_OUT_OF_DEVICE_MEMORY || training || !options || !options->memory_limit)
+        return status;
+    return create(ctx, graph, options, debug, true, out);
 }
 
 tess_status tess_net_create(tess_context *ctx, const tess_graph *graph,

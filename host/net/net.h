@@ -117,6 +117,7 @@ struct tess_net {
     const tess_graph *graph; /* borrowed */
     tess_net_options options;
     const char *conv_algo; /* as in struct net_debug */
+    bool repack;           /* plans of layers that are not frozen keep no packed weights */
     unsigned passes_off;   /* bit 1u << enum pass_id */
     int *merged;           /* [layer][pass]: 1 + the layer that pass merged it into, or 0 */
     int classes;           /* of the classifiers; 0: none */
@@ -262,6 +263,8 @@ const char *instruction_name(const struct instruction *in);
 
 /* ---- net_convs.c */
 
+/* Whether a layer's plans keep no packed weights: see tess_conv_options.repack. What is frozen keeps them. */
+bool net_repacks(const tess_net *net, int layer);
 /* Lowering: a convolution layer's pass will need a plan. Of options, pass and epilogue count. */
 void conv_request(tess_net *net, int layer, const tess_conv_options *options);
 /* Whether the algorithm that the planner has for a requested forward pass can write to a part of a wider tensor. */
@@ -273,6 +276,13 @@ bool conv_pass_of(const struct instruction *in, tess_conv_pass *pass);
 tess_status convs_create(tess_net *net, const struct conv_choice *const *choices);
 
 /* ---- net_memory.c */
+
+/* Of the device, less what debug asks for, which may be NULL. */
+struct memory_limits net_memory_limits(const tess_net *net, const struct net_debug *debug);
+/* What the arenas would take. */
+tess_status net_memory_total(tess_net *net, const struct memory_limits *limits, size_t *bytes);
+/* What activations and gradients alone would take in arenas. */
+tess_status net_memory_bare(tess_net *net, const struct memory_limits *limits, size_t *bytes);
 
 /* Gives every slot and every workspace its memory and binds the instructions to it. */
 tess_status net_memory_create(tess_net *net, const struct net_debug *debug);

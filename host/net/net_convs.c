@@ -2,13 +2,17 @@
 #include "net/net.h"
 #include "ops/conv/conv_algo.h"
 
+bool net_repacks(const tess_net *net, int layer) {
+    return net->repack && layer >= net->frozen;
+}
+
 void conv_request(tess_net *net, int layer, const tess_conv_options *options) {
     struct conv_request *request = &net->ops[layer].requests[options->pass];
     request->wanted = true;
     request->options = *options;
     request->options.algo = net->conv_algo;
     request->options.strict = net->options.strict;
-    request->options.repack = net->options.training && layer >= net->frozen;
+    request->options.repack = net_repacks(net, layer);
     request->options.limit_workspace = net->options.limit_workspace;
     request->options.workspace_limit = net->options.workspace_limit;
 }

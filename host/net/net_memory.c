@@ -16,7 +16,7 @@ static tess_tensor_desc vector_desc(size_t bytes) {
 }
 
 /* A tensor counts its elements in an int. */
-static struct memory_limits limits_of(const tess_net *net, const struct net_debug *debug) {
+struct memory_limits net_memory_limits(const tess_net *net, const struct net_debug *debug) {
     const tess_device_info *device = tess_context_device(net->ctx);
     struct memory_limits limits = {.align = device->base_align ? device->base_align : 128,
                                    .arena = (size_t)device->max_allocation,
@@ -115,6 +115,26 @@ static tess_status plan_total(tess_net *net, const struct items *items, int coun
     return status == TESS_OUT_OF_DEVICE_MEMORY ? blame(net, items, culprit, status) : status;
 }
 
+static tess_status arenas_total(tess_net *net, const struct memory_limits *limits, bool bare,
+                                size_t *bytes) {
+    struct items items = {0};
+    struct memory_plan plan = {0};
+    tess_status status = items_make(net, &items);
+    if (!status) status = plan_total(net, &items, bare ? items.slots : items.count, limits, &plan);
+    *bytes = plan.total;
+    memory_plan_end(&plan);
+    free(items.list);
+    return status;
+}
+
+tess_status net_memory_total(tess_net *net, const struct memory_limits *limits, size_t *bytes) {
+    return arenas_total(net, limits, false, bytes);
+}
+
+tess_status net_memory_bare(tess_net *net, const struct memory_limits *limits, size_t *bytes) {
+    return arenas_total(net, limits, true, bytes);
+}
+
 /* What workspaces cost is what they add to the arenas of the rest. */
 static tess_status place(tess_net *net, const struct memory_limits *limits) {
     struct items items = {0};
@@ -152,9 +172,10 @@ static size_t fixed_bytes(const tess_net *net, size_t align) {
 }
 
 tess_status net_memory_create(tess_net *net, const struct net_debug *debug) {
-    struct memory_limits limits = limits_of(net, debug);
-    net->memory.activations = fixed_bytes(net, limits.align);
-    net->memory.activations_unshared = net->memory.activations;
+    struct memory_limits limits = net_memory_limits(net, debug);
+    size_t fixed = fixed_bytes(net, limits.align);
+    net->memory.activations = net->memory.activations_unshared = fixed;
+    net->memory.activations_kept += fixed;
     tess_status status = place(net, &limits);
     if (status) return status;
     for (int i = 0; i < net->instruction_count; i++) {

@@ -304,6 +304,17 @@ tess_status tess_batch_norm_forward_inference(tess_batch_norm *op,
     return enqueue_forward(op, args);
 }
 
+tess_status tess_batch_norm_forward_saved(tess_batch_norm *op, const tess_batch_norm_args *args) {
+    if (!op) return TESS_INVALID_ARGUMENT;
+    tess_status status = check_forward(op, args);
+    if (!status) status = expect_vector(op, args->saved_mean, false, "batch norm: saved_mean");
+    if (!status) status = expect_vector(op, args->saved_invstd, false, "batch norm: saved_invstd");
+    if (!status)
+        status = enqueue_coefficients(op, args->saved_mean, args->saved_invstd, true, args->scale,
+                                      args->bias, args->workspace);
+    return status ? status : enqueue_forward(op, args);
+}
+
 /* ---------------------------------------------------------------- backward */
 
 static tess_status check_backward(tess_batch_norm *op, const tess_batch_norm_grad_args *args) {
