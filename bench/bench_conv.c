@@ -28,8 +28,8 @@ static const char usage[] =
     "  --peer onednn     compare with oneDNN's best: its own layouts, reorders not timed\n"
     "  --strict          no algorithm that rounds more than the plain sum (no Winograd)\n"
     "  --json FILE       append one JSON object a line; - for standard output\n"
-    "  --samples N       timed samples of each (15)\n"
-    "  --rounds N        spread over N rounds (5), half a second or more apart, the other\n"
+    "  --samples N       timed samples of each (16)\n"
+    "  --rounds N        spread over N rounds (8), half a second or more apart, the other\n"
     "                    problems between them\n"
     "  --gate            24 rounds of 4 samples: what `bench compare` needs\n"
     "  --untuned         also time what is chosen without the tuning database\n"
@@ -260,7 +260,7 @@ static int parse(struct request *request, int argc, char **argv) {
 }
 
 int bench_conv(const char *device, int argc, char **argv) {
-    struct request request = {.samples = 15, .rounds = 5, .passes = {true, true, true}};
+    struct request request = {.samples = 16, .rounds = 8, .passes = {true, true, true}};
     run_command("bench", argc, argv, request.command);
     opterr = 0;
     optind = 1;

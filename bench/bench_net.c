@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "bench/net_layers.h"
+#include "bench/report/run_info.h"
+#include "bench/report/stats.h"
 #include "bench/timing.h"
 #include "core/byte_size.h"
 #include "core/context.h"
@@ -38,6 +40,7 @@ struct request {
     int batch, samples;
     bool training, has_mode, layers, paced;
     FILE *json;
+    char command[RUN_COMMAND_SIZE];
 };
 
 static int fail(int status, const char *text) {
@@ -82,8 +85,14 @@ static tess_status fill(tess_context *ctx, struct net_work *work) {
     return status;
 }
 
+static bool write_row(const json_t *row, FILE *out) {
+    return json_dumpf(row, out, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0 &&
+           fputc('\n', out) != EOF;
+}
+
+/* timed has its samples. */
 static bool print_result(tess_context *ctx, const struct request *request,
-                         const struct timed *timed, const tess_net_memory *memory) {
+                         const struct timed *timed, int samples, const tess_net_memory *memory) {
     const char *mode = request->training ? "train" : "infer";
     double ms = timed->median * 1e3, images = request->batch / timed->median;
     uint64_t peak = tess_context_counters(ctx).device_bytes_peak;
@@ -98,14 +107,18 @@ static bool print_result(tess_context *ctx, const struct request *request,
             (double)memory->activations / 1048576, (double)memory->workspace / 1048576,
             (double)memory->operators / 1048576);
     }
-    if (!request->json) return true;
-    json_t *row = json_pack("{s:s, s:i, s:s, s:f, s:f, s:f, s:I, s:s}", "net", request->name,
-                            "batch", request->batch, "mode", mode, "ms", ms, "ms_mad",
-                            timed->mad * 1e3, "images_per_s", images, "device_bytes_peak",
-                            (json_int_t)peak, "device", tess_context_device(ctx)->name);
-    bool written = row &&
-                   json_dumpf(row, request->json, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0 &&
-                   fputc('\n', request->json) != EOF;
+    struct stats_summary s;
+    stats_summarise(timed->samples, samples, 1e3, &s);
+    json_t *row = json_pack("{s:s, s:i, s:s, s:f, s:f, s:f, s:I, s:o, s:[f, f], s:o}", "net",
+                            request->name, "batch", request->batch, "mode", mode, "ms", ms,
+                            "ms_mad", timed->mad * 1e3, "images_per_s", images, "device_bytes_peak",
+                            (json_int_t)peak, "device", run_text(tess_context_device(ctx)->name),
+                            "ms_ci", s.ci[0], s.ci[1], "run", run_info(ctx, request->command));
+    FILE *saved = saved_runs_open();
+    if (row && saved)
+        write_row(row, saved); /* for later reports; a full disk there stops nothing */
+    if (saved) fclose(saved);
+    bool written = !request->json || (row && write_row(row, request->json));
     json_decref(row);
     return written;
 }
@@ -132,19 +145,24 @@ static tess_status measure_paced(tess_context *ctx, struct net_work *work) {
 
 static tess_status measure_samples(tess_context *ctx, const struct request *request,
                                    struct net_work *work) {
+    const int samples = request->samples ? request->samples : 15;
     struct timed timed = {.run = net_work_run, .user = work};
+    timed.samples = malloc((size_t)samples * sizeof *timed.samples);
+    if (!timed.samples)
+        return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "bench net: no memory for samples");
     tess_status status =
-        timing_interleaved(ctx, &timed, 1, &(struct timing_options){.samples = request->samples});
+        timing_interleaved(ctx, &timed, 1, &(struct timing_options){.samples = samples});
     tess_net_memory memory = tess_net_memory_info(work->net);
-    if (!status && !print_result(ctx, request, &timed, &memory))
+    if (!status && !print_result(ctx, request, &timed, samples, &memory))
         status = context_fail(ctx, TESS_IO,
                               "bench net: the JSON file cannot be written; is the disk full?");
+    free(timed.samples);
     if (status || !request->layers) return status;
     return net_layers_print(
         &(struct net_layers_request){.net = work->net,
                                      .step = net_work_run,
                                      .user = work,
-                                     .samples = request->samples ? request->samples : 15,
+                                     .samples = samples,
                                      .text = request->json == stdout ? NULL : stdout,
                                      .json = request->json,
                                      .name = request->name,
@@ -270,6 +288,7 @@ int bench_net(const char *device, int argc, char **argv) {
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     struct request request = {0};
     int status = 0, option;
+    run_command("bench", argc, argv, request.command);
     opterr = 0;
     optind = 1;
     while (!status && (option = getopt_long(argc, argv, "h", options, NULL)) != -1)

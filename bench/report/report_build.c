@@ -34,11 +34,12 @@ static json_t *last_of_each(const json_t *list, const char *const *fields, size_
 }
 
 static void keep_last(json_t *source) {
-    static const char *const fields[] = {"problem", "pass", "roof", "net", "mode", "batch"};
+    static const char *const fields[] = {"problem", "pass",  "roof", "net",
+                                         "mode",    "batch", "op",   "layer"};
     static const struct {
         const char *list;
         size_t from, count;
-    } lists[] = {{"layers", 0, 2}, {"roofs", 2, 1}, {"networks", 3, 3}};
+    } lists[] = {{"layers", 0, 2}, {"roofs", 2, 1}, {"networks", 3, 3}, {"operations", 3, 5}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         json_object_set_new(source, lists[i].list,
                             last_of_each(json_object_get(source, lists[i].list),
@@ -123,7 +124,7 @@ static void keep_recent(const json_t *from, const char *list, const char *newest
 }
 
 tess_status report_saved(const tess_device_info *device, json_t *source, tess_error *error) {
-    static const char *const lists[] = {"layers", "networks", "runs"};
+    static const char *const lists[] = {"layers", "networks", "operations", "runs"};
     char path[4096];
     json_t *sources = json_array(), *from;
     size_t i;

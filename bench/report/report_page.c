@@ -273,11 +273,39 @@ static void tuning_section(struct page *page, const json_t *source, struct plots
 
 /* ---------------------------------------------------------------- networks */
 
-static void network_section(struct page *page, const json_t *networks) {
+/* One table a network and mode: each kind of operation; lines of single layers are left to the JSON twin. */
+static void operation_rows(struct page *page, const json_t *operations, const json_t *network) {
+    static const char *const heads[] = {"Operation", "ms a step", "Share"};
+    const json_t *row;
+    size_t i;
+    char a[TEXT], b[TEXT];
+    bool open = false;
+    json_array_foreach(operations, i, row) {
+        if (json_object_get(row, "layer") ||
+            !json_equal(json_object_get(row, "net"), json_object_get(network, "net")) ||
+            !json_equal(json_object_get(row, "mode"), json_object_get(network, "mode")) ||
+            !json_equal(json_object_get(row, "batch"), json_object_get(network, "batch")))
+            continue;
+        if (!open) {
+            page_heading(page, 3, NULL, "Where the time of %s goes, %s",
+                         report_string(network, "net"), report_string(network, "mode"));
+            page_text(page, "By the device's own clock, one operation after the other; medians of "
+                            "the steps, whose spread is that of the network above.");
+            TABLE(page, heads);
+        }
+        open = true;
+        page_cell(page, "%s", report_string(row, "op"));
+        page_cell(page, "%s", show(report_number(row, "ms"), a));
+        page_cell(page, "%s %%", show(100 * report_number(row, "share"), b));
+    }
+    if (open) page_table_end(page);
+}
+
+static void network_section(struct page *page, const json_t *source) {
     static const char *const heads[] = {"Network",   "Batch",           "Mode",
                                         "ms a step", "Images a second", "Device memory"};
     char text[3 * TEXT], images[TEXT], spread[TEXT], memory[TEXT], batch[TEXT];
-    const json_t *row;
+    const json_t *networks = json_object_get(source, "networks"), *row;
     size_t i;
     if (!json_array_size(networks)) {
         page_text(page, "No whole networks were benchmarked: 'tessera bench net --net resnet18 "
@@ -296,6 +324,8 @@ static void network_section(struct page *page, const json_t *networks) {
         page_cell(page, "%s", show_bytes(report_number(row, "device_bytes_peak"), memory));
     }
     page_table_end(page);
+    json_array_foreach(networks, i, row)
+        operation_rows(page, json_object_get(source, "operations"), row);
 }
 
 /* ---------------------------------------------------------------- comparison */
@@ -477,7 +507,7 @@ static void source_sections(struct page *page, const json_t *document, const jso
     section(page, "tuning", at, "Tuning", document, source);
     tuning_section(page, source, plots);
     section(page, "networks", at, "Networks", document, source);
-    network_section(page, json_object_get(source, "networks"));
+    network_section(page, source);
     section(page, "reproduce", at, "Reproduce", document, source);
     reproduce_section(page, document, source);
 }

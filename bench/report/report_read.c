@@ -22,9 +22,9 @@ const char *report_string(const json_t *object, const char *name) {
 }
 
 json_t *report_source(const char *label, json_t *device) {
-    return json_pack("{s:o, s:o, s:[], s:[], s:[], s:[], s:[]}", "label", run_text(label), "device",
-                     device ? json_incref(device) : json_object(), "runs", "roofs", "layers",
-                     "networks", "trials");
+    return json_pack("{s:o, s:o, s:[], s:[], s:[], s:[], s:[], s:[]}", "label", run_text(label),
+                     "device", device ? json_incref(device) : json_object(), "runs", "roofs",
+                     "layers", "networks", "operations", "trials");
 }
 
 /* ---------------------------------------------------------------- lines */
@@ -83,6 +83,11 @@ static const char *kind_of(const json_t *row, const char **why) {
         if (!json_is_string(json_object_get(row, "label")) || !positive(row, "value"))
             *why = "a roof without its label or value";
         return "roofs";
+    }
+    if (json_object_get(row, "op")) {
+        if (!json_is_string(json_object_get(row, "net")) || !(report_number(row, "ms") >= 0))
+            *why = "an operation without its network or time";
+        return "operations";
     }
     if (json_object_get(row, "net")) {
         if (!json_is_string(json_object_get(row, "net")) || !positive(row, "ms") ||
@@ -161,7 +166,7 @@ static tess_status read_lines(struct reader *reader, const char *text, size_t si
 
 /* A report's twin: its sources, checked as lines are. */
 static tess_status add_report(struct reader *reader, json_t *report) {
-    static const char *const kinds[] = {"roofs", "layers", "networks"};
+    static const char *const kinds[] = {"roofs", "layers", "networks", "operations"};
     json_t *sources = json_object_get(report, "sources"), *from, *row;
     size_t i, j;
     if (!json_is_array(sources)) return bad(reader, "a report without sources");

@@ -1,9 +1,9 @@
 /* Benchmark files -> the sources of a report.
 
    A source is what is known about one device from one file:
-     {"label", "device": {...} or {}, "runs": [{"time", "version", "command", "host"}, ...], "roofs": [...], "layers": [...], "networks": [...],
+     {"label", "device": {...} or {}, "runs": [{"time", "version", "command", "host"}, ...], "roofs": [...], "layers": [...], "networks": [...], "operations": [...],
       "trials": [...], "tuning": {...} where a report brought it}
-   roofs, layers and networks are lines of `tessera bench roof, conv, net`; of several of the same problem and pass the last counts for a report, and
+   roofs, layers, networks and operations are lines of `tessera bench roof, conv, net, net --layers`; of several of the same problem and pass the last counts for a report, and
    comparisons take the samples of all. trials are lines of `tessera tune --json`. */
 #ifndef TESSERA_BENCH_REPORT_READ_H
 #define TESSERA_BENCH_REPORT_READ_H
