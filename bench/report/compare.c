@@ -8,7 +8,7 @@
 #include "bench/report/run_info.h"
 #include "bench/report/stats.h"
 
-static const double ALPHA = 0.01, LEAST_CHANGE = 0.02, WALL_CHANGE = 0.2;
+static const double ALPHA = 0.01, LEAST_CHANGE = 0.03, WALL_CHANGE = 0.2;
 
 enum measure { WALL, WALL_RATIO, CPU_RATIO };
 static const char *const measure_names[] = {"wall time", "wall time / yardstick",
@@ -17,9 +17,17 @@ static const char *const measure_names[] = {"wall time", "wall time / yardstick"
 /* ---------------------------------------------------------------- rounds */
 
 struct rounds {
-    double *logs; /* owned */
+    double *logs; /* of each round's value; owned */
     int count;
+    double *own, *stick; /* all samples; owned */
+    int samples;
 };
+
+static void free_rounds(struct rounds *rounds) {
+    free(rounds->logs);
+    free(rounds->own);
+    free(rounds->stick);
+}
 
 /* The least of samples [first, first + count) of a list; NAN where one is missing or zero. */
 static double least(const json_t *list, size_t first, size_t count) {
@@ -41,6 +49,46 @@ static bool append(struct rounds *rounds, double value) {
     return true;
 }
 
+/* Adds the samples of a row; stick NULL: without a yardstick. */
+static bool append_samples(struct rounds *rounds, const json_t *own, const json_t *stick) {
+    size_t count = json_array_size(own), before = (size_t)rounds->samples;
+    if (count == 0 || (stick && json_array_size(stick) != count)) return true;
+    double *more = realloc(rounds->own, (before + count) * sizeof *more);
+    if (!more) return false;
+    rounds->own = more;
+    more = realloc(rounds->stick, (before + count) * sizeof *more);
+    if (!more) return false;
+    rounds->stick = more;
+    for (size_t i = 0; i < count; i++) {
+        rounds->own[before + i] = json_number_value(json_array_get(own, i));
+        rounds->stick[before + i] = stick ? json_number_value(json_array_get(stick, i)) : 1;
+    }
+    rounds->samples += (int)count;
+    return true;
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Mean of the tenth of values that is least, which is sorted: what remains when nothing disturbs. */
+static double floor_of(double *values, int count) {
+    int few = count / 10 > 1 ? count / 10 : 1;
+    double sum = 0;
+    qsort(values, (size_t)count, sizeof *values, ascending);
+    for (int i = 0; i < few; i++)
+        sum += values[i];
+    return sum / few;
+}
+
+/* log of the floor over the yardstick's, new against old; NAN where there are no samples. */
+static double floor_shift(struct rounds *a, struct rounds *b) {
+    if (!a->samples || !b->samples) return NAN;
+    return log(floor_of(b->own, b->samples) / floor_of(b->stick, b->samples)) -
+           log(floor_of(a->own, a->samples) / floor_of(a->stick, a->samples));
+}
+
 static bool append_row(struct rounds *rounds, const json_t *row, enum measure measure) {
     const json_t *own =
         json_object_get(row, measure == CPU_RATIO ? "cpu_samples_ms" : "samples_ms");
@@ -50,6 +98,7 @@ static bool append_row(struct rounds *rounds, const json_t *row, enum measure me
     json_int_t each = json_integer_value(json_object_get(row, "samples_per_round"));
     if (count == 0) return measure != WALL || append(rounds, report_number(row, "ms"));
     size_t step = each > 0 ? (size_t)each : 1;
+    if (!append_samples(rounds, own, measure == WALL ? NULL : stick)) return false;
     for (size_t i = 0; i + step <= count; i += step) {
         double value = least(own, i, step);
         if (measure != WALL) value /= least(stick, i, step);
@@ -79,16 +128,26 @@ static bool gather(const json_t *source, const json_t *like, enum measure measur
 
 /* ---------------------------------------------------------------- rows */
 
+/* What the rounds and the floors say, as logarithms. */
+struct finding {
+    struct stats_shift rounds;
+    double floor; /* the rounds' shift where there are no samples */
+    int counts[2];
+    const json_t *last[2];
+};
+
 static bool test(const json_t *old, const json_t *new, const json_t *like, enum measure measure,
-                 struct stats_shift *shift, int counts[2], const json_t *last[2]) {
+                 struct finding *out) {
     struct rounds a, b = {0};
-    bool good = gather(old, like, measure, &a, &last[0]);
-    good = good && gather(new, like, measure, &b, &last[1]);
-    if (good) stats_compare(a.logs, a.count, b.logs, b.count, shift);
-    counts[0] = a.count;
-    counts[1] = b.count;
-    free(a.logs);
-    free(b.logs);
+    bool good = gather(old, like, measure, &a, &out->last[0]);
+    good = good && gather(new, like, measure, &b, &out->last[1]);
+    if (good) stats_compare(a.logs, a.count, b.logs, b.count, &out->rounds);
+    out->floor = good ? floor_shift(&a, &b) : NAN;
+    if (!isfinite(out->floor)) out->floor = out->rounds.shift;
+    out->counts[0] = a.count;
+    out->counts[1] = b.count;
+    free_rounds(&a);
+    free_rounds(&b);
     return good;
 }
 
@@ -96,39 +155,52 @@ static json_t *real(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* Both estimates of a change that is large, in the same direction. */
+static bool is_large(const struct finding *finding, double change) {
+    return fmin(finding->rounds.shift, finding->floor) > log1p(change) ||
+           fmax(finding->rounds.shift, finding->floor) < log1p(-change);
+}
+
+static json_t *row_json(const json_t *like, const struct finding *finding, enum measure measure) {
+    const json_t *old = finding->last[0], *new = finding->last[1];
+    const struct stats_shift *rounds = &finding->rounds;
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:[i, i], s:o, s:[o, o], s:o, s:o, s:f, "
+        "s:f}",
+        "problem", report_string(like, "problem"), "pass", report_string(like, "pass"),
+        "old_config", report_string(old, "config"), "config", report_string(new, "config"),
+        "measure", measure_names[measure], "old_ms", real(report_number(old, "ms")), "old_ms_mad",
+        real(report_number(old, "ms_mad")), "ms", real(report_number(new, "ms")), "ms_mad",
+        real(report_number(new, "ms_mad")), "rounds", finding->counts[0], finding->counts[1],
+        "change", real(expm1(0.5 * (rounds->shift + finding->floor))), "change_ci",
+        real(expm1(rounds->ci[0])), real(expm1(rounds->ci[1])), "change_rounds",
+        real(expm1(rounds->shift)), "change_floor", real(expm1(finding->floor)), "p", rounds->p,
+        "p_least", rounds->p_least);
+}
+
+/* JSON's null: the old source lacks it. */
 static json_t *compare_row(const json_t *old, const json_t *new, const json_t *like,
                            enum measure measure) {
-    struct stats_shift shift, wall;
-    int counts[2], wall_counts[2];
-    const json_t *last[2];
-    if (!test(old, new, like, measure, &shift, counts, last)) return NULL;
-    if (measure != WALL && (!counts[0] || !counts[1])) /* files without a yardstick */
+    struct finding finding, wall;
+    if (!test(old, new, like, measure, &finding)) return NULL;
+    if (!finding.last[0]) return json_null();
+    if (measure != WALL && (!finding.counts[0] || !finding.counts[1])) /* no yardstick */
         return compare_row(old, new, like, measure == CPU_RATIO ? WALL_RATIO : WALL);
     if (measure == CPU_RATIO) {
-        if (!test(old, new, like, WALL_RATIO, &wall, wall_counts, last)) return NULL;
-        if (fabs(expm1(wall.shift)) > WALL_CHANGE && wall.p < ALPHA &&
-            fabs(wall.shift) > fabs(shift.shift)) {
-            shift = wall;
+        if (!test(old, new, like, WALL_RATIO, &wall)) return NULL;
+        if (is_large(&wall, WALL_CHANGE) && wall.rounds.p < ALPHA &&
+            fabs(wall.rounds.shift) > fabs(finding.rounds.shift)) {
+            finding = wall;
             measure = WALL_RATIO;
         }
     }
-    if (!last[0]) return json_null();
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:[i, i], s:o, s:[o, o], s:f, "
-        "s:f}",
-        "problem", report_string(like, "problem"), "pass", report_string(like, "pass"),
-        "old_config", report_string(last[0], "config"), "config", report_string(last[1], "config"),
-        "measure", measure_names[measure], "old_ms", real(report_number(last[0], "ms")),
-        "old_ms_mad", real(report_number(last[0], "ms_mad")), "ms",
-        real(report_number(last[1], "ms")), "ms_mad", real(report_number(last[1], "ms_mad")),
-        "rounds", counts[0], counts[1], "change", real(expm1(shift.shift)), "change_ci",
-        real(expm1(shift.ci[0])), real(expm1(shift.ci[1])), "p", shift.p, "p_least", shift.p_least);
+    return row_json(like, &finding, measure);
 }
 
 static const char *verdict_of(const json_t *row, double adjusted, size_t rows) {
-    double change = report_number(row, "change");
-    if (adjusted < ALPHA && change > LEAST_CHANGE) return "slower";
-    if (adjusted < ALPHA && change < -LEAST_CHANGE) return "faster";
+    double rounds = report_number(row, "change_rounds"), least = report_number(row, "change_floor");
+    if (adjusted < ALPHA && fmin(rounds, least) > LEAST_CHANGE) return "slower";
+    if (adjusted < ALPHA && fmax(rounds, least) < -LEAST_CHANGE) return "faster";
     if (report_number(row, "p_least") * (double)rows >= ALPHA) return "too few rounds";
     return "no difference";
 }
