@@ -265,18 +265,21 @@ static void advise(const struct fit *fit, size_t arenas, char *text, size_t size
         snprintf(text, size, "give more, or make the network or its input smaller");
 }
 
-static tess_status fail_limit(struct fit *fit, bool may_recompute) {
+/* The least that the instructions, as they are now, can do with. */
+static tess_status take_smallest(struct fit *fit, size_t *bytes) {
+    bool fits;
+    refresh_alive(fit);
+    tess_status status =
+        choose_algorithms(fit->sites, fit->count, 0, &fit->net->ctx->error, fit->picks, &fits);
+    if (status) return status;
+    set_workspaces(fit);
+    return total(fit, bytes);
+}
+
+static tess_status fail_limit(struct fit *fit, bool may_recompute, size_t bytes) {
     const double mib = 1048576;
     tess_net *net = fit->net;
     char advice[80];
-    size_t bytes = 0;
-    refresh_alive(fit);
-    bool fits;
-    tess_status status =
-        choose_algorithms(fit->sites, fit->count, 0, &net->ctx->error, fit->picks, &fits);
-    if (!status) set_workspaces(fit);
-    if (!status) status = total(fit, &bytes);
-    if (status) return status;
     advise(fit, bytes, advice, sizeof advice);
     size_t others = fit->held - net->memory.parameters;
     return context_fail(
@@ -316,7 +319,9 @@ static tess_status fit_within(tess_net *net, const struct net_debug *debug, size
     if (!status && may_recompute && net->options.recompute == TESS_RECOMPUTE_ALWAYS)
         status = net_recompute(net, fit.limits.align, 0, &moved);
     if (!status) status = fit_limit(&fit, may_recompute, &fits);
-    if (!status && !fits) status = fail_limit(&fit, may_recompute);
+    size_t least = 0;
+    if (!status && !fits) status = take_smallest(&fit, &least);
+    if (!status && least > fit.room) status = fail_limit(&fit, may_recompute, least);
     if (!status) status = create_chosen(&fit);
     fit_end(&fit);
     return status;
