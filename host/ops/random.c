@@ -1,6 +1,7 @@
 #include "ops/random.h"
 
 #include <math.h>
+#include <string.h>
 
 void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
@@ -22,12 +23,17 @@ void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
 }
 
 uint32_t random_word(struct random_stream *random) {
-    uint64_t block = random->drawn / 4;
-    uint32_t words[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)random->stream,
-                         (uint32_t)(random->stream >> 32)};
-    uint32_t key[2] = {(uint32_t)random->seed, (uint32_t)(random->seed >> 32)};
-    philox4x32(words, key, words);
-    return words[random->drawn++ % 4];
+    uint64_t counter = random->drawn / 4;
+    const uint64_t block[3] = {random->seed, random->stream, counter};
+    if (!random->has_block || memcmp(block, random->block, sizeof block) != 0) {
+        const uint32_t words[4] = {(uint32_t)counter, (uint32_t)(counter >> 32),
+                                   (uint32_t)random->stream, (uint32_t)(random->stream >> 32)};
+        const uint32_t key[2] = {(uint32_t)random->seed, (uint32_t)(random->seed >> 32)};
+        philox4x32(words, key, random->words);
+        memcpy(random->block, block, sizeof block);
+        random->has_block = true;
+    }
+    return random->words[random->drawn++ % 4];
 }
 
 float random_uniform(struct random_stream *random) {

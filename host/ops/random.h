@@ -4,6 +4,7 @@
 #ifndef TESSERA_OPS_RANDOM_H
 #define TESSERA_OPS_RANDOM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Four random words for a counter and a key. out may be counter. */
@@ -14,6 +15,10 @@ void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
 struct random_stream {
     uint64_t seed, stream;
     uint64_t drawn; /* words so far; may be set, to go anywhere in the sequence */
+    /* The block that the last word came from, and what it is of; has_block false: none yet. */
+    bool has_block;
+    uint64_t block[3]; /* seed, stream, counter */
+    uint32_t words[4];
 };
 
 uint32_t random_word(struct random_stream *random);
