@@ -42,10 +42,10 @@ static int count_config(void *user, const struct conv_config *config) {
     return 0;
 }
 
-/* For backward-weights, whose spaces differ in size the most: about five of thousands of configurations, two of fewer; an
+/* For backward-weights, whose spaces differ in size the most: a few of thousands of configurations, one or two of fewer; an
    algorithm that cannot do this layer is taken for one with thousands. The same for every problem, so that they share
    programs. */
-static uint32_t one_in(tess_context *ctx, const struct conv_algo *algo) {
+static uint32_t one_in_for_weights(tess_context *ctx, const struct conv_algo *algo) {
     const tess_conv_desc layer = {.n = 8,
                                   .c = 64,
                                   .h = 56,
@@ -66,6 +66,14 @@ static uint32_t one_in(tess_context *ctx, const struct conv_algo *algo) {
     return count > 1000 || count == 0 ? 1777 : 37;
 }
 
+/* check-full sets TESSERA_TEST_FULL=1: twice as many. */
+static uint32_t sample_of(tess_context *ctx, const struct conv_algo *algo, tess_conv_pass pass) {
+    const char *full = getenv("TESSERA_TEST_FULL");
+    uint32_t every = pass == TESS_CONV_BWD_WEIGHTS ? one_in_for_weights(ctx, algo) : 97;
+    if (!full || strcmp(full, "1") != 0) every *= 2;
+    return check_tiny() ? every * 3 : every; /* where compiling and running cost minutes */
+}
+
 static void sweep_algo(tess_context *ctx, const struct conv_data *t, const struct conv_algo *algo,
                        const tess_conv_options *base) {
     tess_conv_options options = *base;
@@ -76,11 +84,7 @@ static void sweep_algo(tess_context *ctx, const struct conv_data *t, const struc
     struct sweep sweep = {.ctx = ctx, .data = t, .options = options, .algo = algo};
     double *want = conv_reference(t, &options, &sweep.count, &sweep.length);
     sweep.want = want;
-    sweep.one_in = !algo->param_count                    ? 1
-                   : base->pass == TESS_CONV_BWD_WEIGHTS ? one_in(ctx, algo)
-                                                         : 97;
-    /* Where compiling and running cost minutes. */
-    if (check_tiny() && algo->param_count) sweep.one_in *= 3;
+    sweep.one_in = !algo->param_count ? 1 : sample_of(ctx, algo, base->pass);
     conv_config_each(algo, &problem, &ctx->device, check_config, &sweep);
     sweep.options.config = NULL; /* and the planner's pick */
     conv_check_plan(ctx, t, &sweep.options, want, sweep.count, sweep.length);
