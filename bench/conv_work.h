@@ -18,7 +18,7 @@ tess_status conv_work_open(tess_context *ctx, const tess_conv_desc *desc,
                            const tess_conv_options *options, struct conv_work *work);
 void conv_work_close(struct conv_work *work);
 
-tess_status conv_work_run(void *work); /* a struct timed's run */
+tess_status conv_work_run(void *user); /* user: a struct timed's run */
 
 /* The result as it is in device memory now; free() it. */
 tess_status conv_work_read(struct conv_work *work, float **out);

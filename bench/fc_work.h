@@ -19,7 +19,7 @@ tess_status fc_problem_parse(const char *text, tess_error *error, tess_fc_desc *
 tess_status fc_work_open(tess_context *ctx, const tess_fc_desc *desc, tess_conv_pass pass,
                          struct fc_work *work);
 void fc_work_close(struct fc_work *work);
-tess_status fc_work_run(void *work); /* a struct timed's run */
+tess_status fc_work_run(void *user); /* user: a struct timed's run */
 
 /* Largest absolute error of count elements of the result in device memory against float64. */
 tess_status fc_work_error(struct fc_work *work, int count, double *max_err);

@@ -14,7 +14,7 @@ struct parameters {
 };
 
 static struct parameters random_parameters(void) {
-    struct parameters p;
+    struct parameters p = {0};
     check_random(p.weights, MOST, -1, 1, 1);
     check_random(p.bias, 22, -1, 1, 2);
     check_random(p.scale, 22, -2, 2, 3);

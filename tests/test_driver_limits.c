@@ -25,6 +25,7 @@ static void find_next(const char *name, void *function) {
     memcpy(function, &next, sizeof next);
 }
 
+/* The loader's own parameter names are reserved ones. NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 cl_kernel clCreateKernel(cl_program program, const char *name, cl_int *code) {
     cl_kernel (*next)(cl_program, const char *, cl_int *);
     if (refused.kernels > 0 && !strncmp(name, refused.kernel, strlen(refused.kernel))) {
@@ -45,6 +46,7 @@ cl_int clBuildProgram(cl_program program, cl_uint count, const cl_device_id *dev
     find_next("clBuildProgram", &next);
     return next(program, count, devices, options, done, user);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 
 static void builds(void **state) {
     tess_context *ctx = *state;

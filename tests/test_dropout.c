@@ -64,7 +64,7 @@ static void seeds_and_streams_differ(void **state) {
     static const uint64_t pairs[][2] = {
         {1, 1}, {2, 1}, {1, 2}, {1, (uint64_t)1 << 32 | 1}, {(uint64_t)1 << 32 | 1, 1}};
     enum { PAIRS = sizeof pairs / sizeof pairs[0], COUNT = 256 };
-    float ones[COUNT], *got[PAIRS];
+    float ones[COUNT], *got[PAIRS] = {0};
     for (int i = 0; i < COUNT; i++)
         ones[i] = 1;
     for (int p = 0; p < PAIRS; p++) {

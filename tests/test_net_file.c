@@ -105,6 +105,7 @@ static void file_is_kcrs(void **state) {
     for (int i = 0; i < tess_net_param_count(net); i++)
         if (strcmp(tess_net_param(net, i).name, "conv2.weight") == 0)
             device = check_read(tess_net_param(net, i).value);
+    assert_non_null(device);
     for (int k = 0; k < 4; k++)
         for (int c = 0; c < 2; c++)
             for (int r = 0; r < 3; r++)

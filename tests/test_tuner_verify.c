@@ -274,10 +274,12 @@ static struct arena make_arena(tess_context *ctx, tess_tensor_desc desc, const f
 static bool end_arena(struct arena *a, bool all, float **result) {
     float *after = check_read(a->whole);
     size_t total = a->count + 2 * MARGIN;
+    /* NOLINTBEGIN(bugprone-suspicious-memory-comparison): bytes, poison included */
     bool same =
         memcmp(a->before, after, MARGIN * sizeof(float)) == 0 &&
         memcmp(a->before + total - MARGIN, after + total - MARGIN, MARGIN * sizeof(float)) == 0;
     if (all) same = same && memcmp(a->before, after, total * sizeof(float)) == 0;
+    /* NOLINTEND(bugprone-suspicious-memory-comparison) */
     if (result) {
         *result = check_alloc(a->count * sizeof(float));
         memcpy(*result, after + MARGIN, a->count * sizeof(float));

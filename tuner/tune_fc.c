@@ -130,7 +130,7 @@ static tess_status measure_backends(struct runner *runner, const char *problem, 
                                     const struct best_params *params, tess_error *error,
                                     double *conv_seconds) {
     static const char *const backends[] = {"conv", "clblast"};
-    struct trial trials[2];
+    struct trial trials[2] = {0};
     for (int i = 0; i < 2; i++) {
         const struct db_subject subject = {.operation = operations[pass],
                                            .problem = problem,

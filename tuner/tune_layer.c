@@ -1,5 +1,6 @@
 #include "tuner/tune_layer.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +95,7 @@ static tess_status make_space(struct tune_layer *layer, const struct layer_turn 
         status = space_create(&layer->problem, runner_device(turn->runner), &options, error,
                               &layer->space);
     if (status) return status;
+    assert(layer->space);
     size_t count = (size_t)layer->space->count;
     layer->seconds = calloc(count, sizeof *layer->seconds);
     layer->mad = calloc(count, sizeof *layer->mad);

@@ -62,7 +62,8 @@ tess_status instance_create(struct workbench *bench, const char *printed, struct
 void instance_destroy(struct instance *instance); /* NULL is allowed */
 
 tess_status instance_pack(struct instance *instance); /* enqueues; nothing to do for many */
-tess_status instance_run(void *instance); /* enqueues once, without packing; a struct timed's run */
+tess_status
+instance_run(void *user); /* an instance: enqueues once, without packing; a struct timed's run */
 
 /* Splits "conv_direct_fwd__wt14" into algorithm and configuration. */
 tess_status config_read(const char *printed, tess_conv_pass pass, tess_error *error,

@@ -54,7 +54,7 @@ static tess_status read_input(struct inputs *inputs, const char *text, tess_erro
 /* The name with everything but letters, digits and ._- as '_', so that it names a file in the folder and nothing else. */
 static void safe_name(const char *name, char out[FILE_NAME + 1]) {
     size_t length = 0;
-    for (; name[length] && length < FILE_NAME; length++) {
+    for (; length < FILE_NAME && name[length]; length++) {
         unsigned char c = (unsigned char)name[length];
         bool plain = c < 128 && (isalnum(c) || (strchr("._-", c) && length > 0));
         out[length] = plain ? (char)c : '_';

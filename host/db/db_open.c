@@ -1,5 +1,5 @@
 /* Opening the database, and putting a new one in a damaged one's place. */
-#define _XOPEN_SOURCE 700 /* realpath */
+#define _XOPEN_SOURCE 700 /* realpath; NOLINT(bugprone-reserved-identifier) */
 #include "db/db_internal.h"
 
 #include <errno.h>

@@ -208,7 +208,7 @@ static bool legal(const struct clblast_param *param, long value) {
 
 tess_status clblast_params_parse(const struct clblast_kernel *kernel, const char *text,
                                  tess_error *error, int values[CLBLAST_PARAMS_MAX]) {
-    int parsed[CLBLAST_PARAMS_MAX];
+    int parsed[CLBLAST_PARAMS_MAX] = {0};
     const char *at = text;
     for (int i = 0; i < kernel->param_count; i++) {
         const struct clblast_param *param = &kernel->params[i];

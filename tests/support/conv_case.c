@@ -19,7 +19,7 @@ struct operands {
 
 static struct operands make_operands(tess_context *ctx, const struct conv_case *c,
                                      const tess_conv_options *options) {
-    struct operands t;
+    struct operands t = {0};
     tess_conv_desc d;
     assert_ok(ctx, tess_conv_desc_parse(c->key, &ctx->error, &d));
     assert_ok(ctx, conv_problem_init(&d, options, &ctx->error, &t.problem));

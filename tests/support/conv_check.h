@@ -20,24 +20,23 @@ struct conv_data {
 
 /* Fails the test for a bad key. End it with conv_data_free. */
 struct conv_data conv_data_make(const char *key);
-void conv_data_free(struct conv_data *data);
+void conv_data_free(struct conv_data *t);
 
 /* The result in float64, to be freed; its elements, and how many products each of them sums. */
-double *conv_reference(const struct conv_data *data, const tess_conv_options *options,
-                       size_t *count, size_t *length);
+double *conv_reference(const struct conv_data *t, const tess_conv_options *o, size_t *count,
+                       size_t *length);
 
 /* Runs a plan on poisoned outputs and workspace; the result in its own layout, to be freed. */
-float *conv_run(tess_context *ctx, const struct conv_data *data, tess_conv_plan *plan,
-                const tess_conv_options *options);
+float *conv_run(tess_context *ctx, const struct conv_data *t, tess_conv_plan *plan,
+                const tess_conv_options *o);
 
 /* Plans, runs, compares with want as the algorithm's error bound allows, runs again: same bytes. */
-void conv_check_plan(tess_context *ctx, const struct conv_data *data,
-                     const tess_conv_options *options, const double *want, size_t count,
-                     size_t length);
+void conv_check_plan(tess_context *ctx, const struct conv_data *t, const tess_conv_options *o,
+                     const double *want, size_t count, size_t length);
 
 /* Whether the algorithm is to be tested on this problem: it can do it, TESSERA_TEST_ALGO=NAME (while someone works on one) does not
    name another one, and it is not too slow for a simulator. */
-bool conv_can_do(tess_context *ctx, const tess_conv_desc *desc, const tess_conv_options *options,
+bool conv_can_do(tess_context *ctx, const tess_conv_desc *d, const tess_conv_options *o,
                  const struct conv_algo *algo);
 
 #endif

@@ -51,6 +51,7 @@ static void find_entry(void *user, const char *name) {
     find->count++;
 }
 
+/* find_entry writes name. NOLINTNEXTLINE(readability-non-const-parameter) */
 int folder_find(const char *folder, const char *suffix, char name[FOLDER_PATH_SIZE]) {
     struct find find = {suffix, name, 0};
     each_entry(folder, find_entry, &find);

@@ -102,7 +102,7 @@ tess_status infer_mark_axes(const struct onnx_infer *in, const int64_t *axes, in
 
 tess_status infer_broadcast(const struct onnx_infer *in, const struct onnx_known *other, int *rank,
                             int64_t *dims) {
-    int64_t joined[ONNX_MAX_RANK];
+    int64_t joined[ONNX_MAX_RANK] = {0};
     int larger = *rank > other->rank ? *rank : other->rank;
     for (int i = 1; i <= larger; i++) {
         int64_t a = i <= *rank ? dims[*rank - i] : 1;

@@ -193,6 +193,7 @@ static tess_status build_inputs(struct onnx_run *run) {
     return TESS_OK;
 }
 
+/* done: as in struct exec_build, which writes it. NOLINTNEXTLINE(readability-non-const-parameter) */
 static tess_status build_nodes(struct onnx_run *run, int *reader, bool *done) {
     struct exec_build b = {
         run, {run->model, NULL, (struct onnx_folded *)run->folded, &run->ctx->error}, reader, done};

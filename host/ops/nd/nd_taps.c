@@ -98,7 +98,8 @@ static bool join_tables(const struct nd_tap_table *tables, int rank, int place[N
 /* Merges plain neighbours. The innermost dimension is the inner one. */
 static struct nd_taps geometry(const struct nd_shape *x, const struct nd_tap_table *tables,
                                const int place[ND_MAX_RANK]) {
-    int dims[ND_MAX_RANK + 1], stride[ND_MAX_RANK + 1], table[ND_MAX_RANK + 1], rank = 0;
+    int dims[ND_MAX_RANK + 1] = {0}, stride[ND_MAX_RANK + 1] = {0}, table[ND_MAX_RANK + 1] = {0};
+    int rank = 0;
     int64_t strides[ND_MAX_RANK];
     struct nd_taps w = {.count = 1};
     nd_strides(x, strides);
