@@ -267,15 +267,58 @@ static void test_data_spec(void **state) {
     }
     assert_true(hashes[0] != hashes[1] && hashes[0] != hashes[2] && hashes[1] != hashes[2]);
     assert_true(hashes[0] == hashes[3]);
-    const char *const bad[] = {"synthetic:digits,",        "synthetic:digits,count=0",
-                               "synthetic:digits,count=",  "synthetic:digits,count=3x",
-                               "synthetic:digits,seed=-1", "synthetic:letters"};
+    const char *const bad[] = {"synthetic:digits,",
+                               "synthetic:digits,count=0",
+                               "synthetic:digits,count=",
+                               "synthetic:digits,count=3x",
+                               "synthetic:digits,seed=-1",
+                               "synthetic:letters",
+                               "synthetic:digits,size=",
+                               "synthetic:digits,size=3x0x5",
+                               "synthetic:digits,size=3x9x9,count=4",
+                               "synthetic:digits,size=9x8x8",
+                               "synthetic:digits,size=3x16384x16384"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct dataset *data = NULL;
         assert_int_not_equal(data_open(bad[i], DATA_TRAIN, &error, &data), TESS_OK);
         assert_null(data);
         assert_null(strchr(error.text, '\n'));
     }
+}
+
+/* Twice the size: the means of every 2 x 2 block of half the size are the pixels; three channels repeat one. */
+static void test_scaled_data(void **state) {
+    (void)state;
+    struct dataset *small = NULL, *large = NULL, *original = NULL;
+    tess_error error = {0};
+    if (data_open("synthetic:digits,count=5", DATA_TRAIN, &error, &original) ||
+        data_open("synthetic:digits,count=5,size=3x14x14", DATA_TRAIN, &error, &small) ||
+        data_open("synthetic:digits,count=5,size=3x31x40", DATA_TRAIN, &error, &large))
+        fail_msg("%s", error.text);
+    assert_int_equal(small->c, 3);
+    assert_int_equal(small->count, 5);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(small->labels[i], original->labels[i]);
+        for (int y = 0; y < 14; y++)
+            for (int x = 0; x < 14; x++) {
+                const uint8_t *block = original->pixels + ((i * 28 + 2 * y) * 28 + 2 * x);
+                double mean = (block[0] + block[1] + block[28] + block[29]) / 4.0;
+                const uint8_t *got = small->pixels + ((i * 14 + y) * 14 + x) * 3;
+                assert_true(fabs(got[0] - mean) <= 0.5001);
+                assert_true(got[1] == got[0] && got[2] == got[0]);
+            }
+    }
+    for (int c = 0; c < 3; c++)
+        assert_true(small->mean[c] == original->mean[0] && small->std[c] == original->std[0]);
+    assert_true(large->h == 31 && large->w == 40);
+    int64_t sums[2] = {0};
+    for (int i = 0; i < 5 * 28 * 28; i++)
+        sums[0] += original->pixels[i];
+    for (int i = 0; i < 5 * 31 * 40 * 3; i++)
+        sums[1] += large->pixels[i];
+    double means[] = {(double)sums[0] / (28 * 28), (double)sums[1] / (31 * 40 * 3)};
+    assert_true(fabs(means[0] - means[1]) < 0.03 * means[0]);
+    dataset_destroy(small), dataset_destroy(large), dataset_destroy(original);
 }
 
 #define FOLDER_TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
@@ -288,6 +331,7 @@ int main(void) {
         FOLDER_TEST(test_evaluate),
         FOLDER_TEST(test_lock),
         cmocka_unit_test(test_data_spec),
+        cmocka_unit_test(test_scaled_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

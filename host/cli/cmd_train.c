@@ -124,7 +124,9 @@ int cmd_train(const struct cli *cli, int argc, char **argv) {
     struct train_settings *s = &r.settings;
     struct arg list[] = {
         {"data", ARG_TEXT, &s->data, "SPEC",
-         "mnist:DIR, cifar10:DIR or synthetic:digits[,count=N][,seed=N][,classes=N]", 0, 0, false},
+         "mnist:DIR, cifar10:DIR or synthetic:digits[,count=N][,seed=N][,classes=N]; scaled with "
+         ",size=CxHxW at its end",
+         0, 0, false},
         {"val", ARG_TEXT, &s->val, "SPEC", "validation images (generated data: another seed)", 0, 0,
          false},
         {"val-last", ARG_INT, &s->val_last, "N", "hold back the last N images of --data instead", 1,

@@ -42,8 +42,8 @@ static tess_status read_fields(const char *spec, const char *fields,
     return TESS_OK;
 }
 
-tess_status data_open(const char *spec, enum data_part part, tess_error *error,
-                      struct dataset **out) {
+static tess_status open_unscaled(const char *spec, enum data_part part, tess_error *error,
+                                 struct dataset **out) {
     if (!data_spec_is_synthetic(spec)) {
         struct dataset_options files = {.test_part = part == DATA_TEST};
         return dataset_open(spec, &files, error, out);
@@ -63,6 +63,46 @@ tess_status data_open(const char *spec, enum data_part part, tess_error *error,
     tess_status status = read_fields(spec, spec + length, &options, error);
     if (status) return status;
     return dataset_open(bare, &options, error, out);
+}
+
+/* Reads "CxHxW" to the end of text; at most 5 digits each. */
+static bool read_size(const char *text, int size[3]) {
+    for (int i = 0; i < 3; i++) {
+        char *end = NULL;
+        if (*text < '0' || *text > '9') return false;
+        long value = strtol(text, &end, 10);
+        if (end - text > 5 || *end != (i < 2 ? 'x' : '\0')) return false;
+        size[i] = (int)value;
+        text = end + 1;
+    }
+    return true;
+}
+
+tess_status data_open(const char *spec, enum data_part part, tess_error *error,
+                      struct dataset **out) {
+    static const char field[] = ",size=";
+    const char *at = strstr(spec, field), *next = at;
+    while (next && (next = strstr(next + 1, field)))
+        at = next;
+    if (!at) return open_unscaled(spec, part, error, out);
+    int size[3];
+    if (!read_size(at + strlen(field), size))
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "%.200s: '%.40s' is no size; end the SPEC with e.g. ,size=3x48x48 "
+                         "(channels, height, width)",
+                         spec, at + 1);
+    char *bare = strndup(spec, (size_t)(at - spec));
+    if (!bare) return error_set(error, TESS_OUT_OF_HOST_MEMORY, "data: out of memory");
+    struct dataset *data = NULL;
+    tess_status status = open_unscaled(bare, part, error, &data);
+    free(bare);
+    if (!status) status = dataset_scale(data, size[0], size[1], size[2], error);
+    if (status) {
+        dataset_destroy(data);
+        return status;
+    }
+    *out = data;
+    return TESS_OK;
 }
 
 static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size) {

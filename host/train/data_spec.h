@@ -9,7 +9,8 @@ enum data_part {
     DATA_TEST   /* test files; generated: 2,000 images of another random stream */
 };
 
-/* As dataset_open; synthetic:NAME may be followed by ",count=N", ",seed=N" and ",classes=N". */
+/* As dataset_open; synthetic:NAME may be followed by ",count=N", ",seed=N" and ",classes=N"; any SPEC may end with ",size=CxHxW", to
+   which its images are scaled: mnist:DIR,size=3x48x48. */
 tess_status data_open(const char *spec, enum data_part part, tess_error *error,
                       struct dataset **out);
 
