@@ -66,16 +66,21 @@ static uint32_t one_in_for_weights(tess_context *ctx, const struct conv_algo *al
     return count > 1000 || count == 0 ? 1777 : 37;
 }
 
-/* check-full sets TESSERA_TEST_FULL=1: twice as many. */
+/* check-full sets TESSERA_TEST_FULL=1: twice as many configurations, and every algorithm's with every problem. */
+static bool full(void) {
+    const char *text = getenv("TESSERA_TEST_FULL");
+    return text && strcmp(text, "1") == 0;
+}
+
 static uint32_t sample_of(tess_context *ctx, const struct conv_algo *algo, tess_conv_pass pass) {
-    const char *full = getenv("TESSERA_TEST_FULL");
     uint32_t every = pass == TESS_CONV_BWD_WEIGHTS ? one_in_for_weights(ctx, algo) : 97;
-    if (!full || strcmp(full, "1") != 0) every *= 2;
+    if (!full()) every *= 2;
     return check_tiny() ? every * 3 : every; /* where compiling and running cost minutes */
 }
 
+/* with_sample: not only the planner's pick. */
 static void sweep_algo(tess_context *ctx, const struct conv_data *t, const struct conv_algo *algo,
-                       const tess_conv_options *base) {
+                       const tess_conv_options *base, bool with_sample) {
     tess_conv_options options = *base;
     options.algo = algo->name;
     if (!conv_can_do(ctx, &t->d, &options, algo)) return;
@@ -85,18 +90,23 @@ static void sweep_algo(tess_context *ctx, const struct conv_data *t, const struc
     double *want = conv_reference(t, &options, &sweep.count, &sweep.length);
     sweep.want = want;
     sweep.one_in = !algo->param_count ? 1 : sample_of(ctx, algo, base->pass);
-    conv_config_each(algo, &problem, &ctx->device, check_config, &sweep);
+    if (with_sample) conv_config_each(algo, &problem, &ctx->device, check_config, &sweep);
     sweep.options.config = NULL; /* and the planner's pick */
     conv_check_plan(ctx, t, &sweep.options, want, sweep.count, sweep.length);
     free(want);
 }
 
+/* An algorithm meets every problem with the planner's pick, and every other one, in turn with its neighbours and the passes, with the
+   sample of its configurations; where that costs minutes, every other one with both. */
 static void every_algorithm(tess_context *ctx, tess_conv_pass pass) {
     for (int i = 0; i < conv_problem_count(); i++) {
         struct conv_data t = conv_data_make(conv_problems[i]);
         tess_conv_options options = {.pass = pass};
         for (int a = 0; a < conv_algo_count; a++)
-            sweep_algo(ctx, &t, conv_algos[a], &options);
+            if (full() || (i + a + (int)pass) % 2 == 0)
+                sweep_algo(ctx, &t, conv_algos[a], &options, true);
+            else if (!check_tiny())
+                sweep_algo(ctx, &t, conv_algos[a], &options, false);
         conv_data_free(&t);
     }
 }
