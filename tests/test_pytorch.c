@@ -37,7 +37,7 @@ static const char *const further[] = {"everything", "residual",    "normalised",
 
 /* ---------------------------------------------------------------- what is written */
 
-/* data: count floats, taken over. */
+/* data: count floats, taken over. NOLINTNEXTLINE(readability-non-const-parameter) */
 static void add(struct record *record, const char *kind, const char *name, float *data,
                 size_t count) {
     struct safetensors *file = &record->file;

@@ -47,6 +47,7 @@ static void write_readme(const struct doctor *doctor, const char *folder) {
     fclose(file);
 }
 
+/* As child_run calls it. NOLINTNEXTLINE(readability-non-const-parameter) */
 static void ignore_line(void *user, char *line) {
     (void)user, (void)line;
 }

@@ -96,9 +96,8 @@ void doctor_drivers(struct doctor *doctor) {
     bool there = stat(place, &info) == 0;
     if (there && S_ISREG(info.st_mode) && ends_with(place, ".icd"))
         check_file(doctor, place);
-    else if (!there && (ends_with(place, ".icd") || strstr(place, ".so")))
-        check_library(doctor, "driver", place, from + 1);
-    else if (there && !S_ISDIR(info.st_mode))
+    else if (there ? !S_ISDIR(info.st_mode)
+                   : ends_with(place, ".icd") || strstr(place, ".so") != NULL)
         check_library(doctor, "driver", place, from + 1);
     else if (!there)
         doctor_say(doctor, FOUND_FAILURE, "drivers",

@@ -2,22 +2,25 @@
 #include "train/dataset_open.h"
 #include "train/image_decode.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_BYTES ((uint64_t)1 << 33)
 
-/* BT.601 luma, as image_load has it; or grey repeated. Normalisation follows. */
+/* BT.601 luma, as image_load has it. */
+static uint8_t grey_of(const uint8_t *rgb) {
+    return (uint8_t)lroundf(0.299f * (float)rgb[0] + 0.587f * (float)rgb[1] +
+                            0.114f * (float)rgb[2]);
+}
+
+/* h w c bytes of one image: the same, grey repeated, or colour made grey. */
 static void channels_of(const struct dataset *data, const uint8_t *from, size_t pixels, int c,
                         uint8_t *to) {
     for (size_t i = 0; i < pixels; i++, from += data->c, to += c)
         for (int channel = 0; channel < c; channel++)
-            to[channel] = data->c == c ? from[channel]
-                          : data->c == 1
-                              ? from[0]
-                              : (uint8_t)(0.299f * (float)from[0] + 0.587f * (float)from[1] +
-                                          0.114f * (float)from[2] + 0.5f);
+            to[channel] = data->c == c ? from[channel] : data->c == 1 ? from[0] : grey_of(from);
 }
 
 static tess_status check(const struct dataset *data, int c, int h, int w, tess_error *error) {

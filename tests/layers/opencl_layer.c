@@ -14,6 +14,7 @@ CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info name, size_t size, 
     return CL_SUCCESS;
 }
 
+/* The header's own names are longer. NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint count, const cl_icd_dispatch *target,
                                             cl_uint *count_ret, const cl_icd_dispatch **own) {
     const cl_uint known = sizeof layer_own / sizeof(void *);
