@@ -12,7 +12,7 @@ static void write_array(const struct trial *trial, const char *kind, const struc
     char path[4096];
     const tess_tensor_desc *d = &array->desc;
     struct onnx_tensor tensor = {.name = "",
-                                 .dtype = element,
+                                 .dtype = (int)element,
                                  .rank = 4,
                                  .dims = {d->n, d->h, d->w, d->c},
                                  .count = (int64_t)array->count,
