@@ -45,7 +45,7 @@ commands() {
 # What would take minutes becomes what takes seconds; placeholders become real.
 shrink() {
     printf '%s\n' "$1" | sed \
-        -e "s|build/bin/|$build/bin/|g" -e "s|/tmp/|$work/|g" \
+        -e "s|/tmp/|$work/|g" -e "s|build/bin/|$build/bin/|g" \
         -e 's#\(mnist\|cifar10\):DIR#synthetic:digits,count=600#g' -e 's|--freeze-until layer3|--freeze-until conv1|' \
         -e 's|image=cat.npy|input=cat.npy|' -e 's|^\(.*/tessera --kernels .*\)$|\1 --epochs 1|' -e 's|^\(.*/tessera train model.onnx .*\)$|\1 --epochs 1|' \
         -e 's|--val-last [0-9]*|--val-last 100|' -e 's|--epochs [0-9]*|--epochs 1|' \

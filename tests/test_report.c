@@ -22,10 +22,11 @@ static json_t *layer(const char *key, const char *pass, double ms, const char *t
         "problem", key, "pass", pass, "count", 1, "algo", "direct", "config", text, "tier", "exact",
         "ms", ms, "ms_mad", 0.01, "gflops", 100 / ms, "max_err", 1e-6, "peak_gflops", 200.0,
         "gbytes", 2.0, "peak_gbytes", 10.0, "of_roof", 0.5 / ms, "workspace", 4096, "packed", 0);
-    json_object_update(row,
-                       json_pack("{s:i, s:O, s:O, s:O, s:O}", "samples_per_round", 1, "samples_ms",
-                                 samples, "cpu_samples_ms", samples, "yardstick_samples_ms", stick,
-                                 "yardstick_cpu_samples_ms", stick));
+    json_t *sampled = json_pack("{s:i, s:O, s:O, s:O, s:O}", "samples_per_round", 1, "samples_ms",
+                                samples, "cpu_samples_ms", samples, "yardstick_samples_ms", stick,
+                                "yardstick_cpu_samples_ms", stick);
+    json_object_update(row, sampled);
+    json_decref(sampled);
     json_object_set_new(row, "ms_ci", json_pack("[f, f]", 0.9 * ms, 1.1 * ms));
     json_object_set_new(row, "run",
                         json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "time",
