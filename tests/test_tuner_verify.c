@@ -457,7 +457,7 @@ static void test_faults_are_rejected(void **state) {
     char folder[FOLDER_PATH_SIZE];
     struct fault *list = check_alloc(FAULTS_MAX * sizeof *list);
     int count = list_faults(list), of_kind[KINDS] = {0}, accepted = 0, total = 0, tried = 0;
-    int wanted = full() ? 40 : 3; /* of each kind, as far as there are so many */
+    int wanted = full() ? 40 : 2; /* of each kind, as far as there are so many */
     (void)state;
     shuffle(list, count, 1);
     folder_create(folder);
