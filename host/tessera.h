@@ -682,7 +682,8 @@ typedef struct tess_fc tess_fc;
 
 /* y[n,k] = act(sum_c x[n,c] w[c,k] + bias[k]); x has c elements a row (any N C' H' W' NHWC tensor with C' H' W' =
    c), w c * k elements, RSCK. By CLBlast (GEMM, and GEMV when n is 1) or by the convolution engine, whichever the tuning
-   database says is faster on the device; without a measurement CLBlast on GPUs, the convolution engine on CPUs. */
+   database says is faster on the device; without a measurement CLBlast on GPUs, on CPUs the convolution engine, or for few rows and many
+   weights kernels that stream the weights unpacked ("stream"). */
 typedef struct tess_fc_desc {
     int n, c, k;
     bool bias;
@@ -1088,7 +1089,7 @@ TESS_API tess_net_fusion tess_net_fused(const tess_net *net, int index);
 /* Compiles all that a network with these options needs, for training also what it needs to run afterwards, and writes the binaries
    to path, with the plans that they belong to. A context on the same kind of device with the same driver that has
    tess_context_options.kernels = path makes and runs this network (same graph, batch, options) without calling a compiler; fully
-   connected layers are done by the convolution engine, because CLBlast compiles on its own. Creating the context with a bundle for
+   connected layers are not done by CLBlast, which compiles on its own. Creating the context with a bundle for
    another device or driver is TESS_UNSUPPORTED, with a damaged file TESS_BAD_FORMAT; making something that needs a
    program which is not in it is TESS_NOT_FOUND, with its name. The same inputs give the same bits as without a bundle and with the
    same plans. The bundle also holds what ctx built before. ctx must not have a bundle itself. path is replaced atomically.

@@ -50,8 +50,9 @@ tess_status dataset_split_last(struct dataset *data, int count, tess_error *erro
 /* order[0 .. count-1] becomes a permutation of 0 .. count-1 that depends on (seed, epoch) alone. */
 void dataset_shuffle(int count, uint64_t seed, uint64_t epoch, int *order);
 
-/* Every image becomes h x w pixels (as image_load scales them) of c channels: grey is repeated, colour becomes grey by BT.601 luma. The
-   normalisation follows: repeated, or for colour to grey the weighted mean and the largest deviation. Unchanged on failure. */
+/* Every image becomes h x w pixels of c channels, as image_load makes them: c is 1, 3 or the data set's. The normalisation follows: repeated,
+   or for colour to grey the weighted mean and the largest deviation. TESS_INVALID_ARGUMENT changes nothing; after
+   TESS_OUT_OF_HOST_MEMORY the data set can only be destroyed. */
 tess_status dataset_scale(struct dataset *data, int c, int h, int w, tess_error *error);
 
 struct batch_shape {

@@ -70,6 +70,15 @@ static void make_colour(uint8_t *pixels, size_t count) {
         pixels[3 * i] = pixels[3 * i + 1] = pixels[3 * i + 2] = grey[i];
 }
 
+bool image_fit(struct image *image, int c, int h, int w, uint8_t *out) {
+    if (c == 1 && image->c == 3) make_grey(image);
+    size_t count = (size_t)h * (size_t)w;
+    bool repeat = c == 3 && image->c == 1;
+    bool scaled = image_scale(image, h, w, repeat ? out + 2 * count : out);
+    if (scaled && repeat) make_colour(out, count);
+    return scaled;
+}
+
 tess_status image_load(const char *path, int c, int h, int w, tess_error *error, uint8_t *pixels) {
     if (!path || !pixels || (c != 1 && c != 3) || h < 1 || h > IMAGE_MAX_SIDE || w < 1 ||
         w > IMAGE_MAX_SIDE)
@@ -84,11 +93,7 @@ tess_status image_load(const char *path, int c, int h, int w, tess_error *error,
     status = decode(path, in, error, &image);
     fclose(in);
     if (status) return status;
-    if (c == 1 && image.c == 3) make_grey(&image);
-    size_t count = (size_t)h * (size_t)w;
-    bool repeat = c == 3 && image.c == 1;
-    bool scaled = image_scale(&image, h, w, repeat ? pixels + 2 * count : pixels);
-    if (scaled && repeat) make_colour(pixels, count);
+    bool scaled = image_fit(&image, c, h, w, pixels);
     free(image.pixels);
     if (!scaled)
         return error_set(error, TESS_OUT_OF_HOST_MEMORY,

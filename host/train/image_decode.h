@@ -26,4 +26,8 @@ tess_status image_check_size(const char *path, uint64_t h, uint64_t w, tess_erro
    integers, edges repeated) where it grows, a copy where it stays. out: h * w * in->c bytes. false: out of memory. */
 bool image_scale(const struct image *in, int h, int w, uint8_t *out);
 
+/* Scales, and makes colour grey (BT.601 luma) or repeats grey in three channels: c is 1, 3 or in's. May overwrite in's pixels. out: h * w * c
+   bytes. false: out of memory. */
+bool image_fit(struct image *in, int c, int h, int w, uint8_t *out);
+
 #endif
