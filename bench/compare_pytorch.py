@@ -11,7 +11,11 @@ inference is a forward pass in evaluation mode without gradients.
 For each network and mode three processes live side by side: `tessera-bench net --paced`, PyTorch with its default layout, and
 PyTorch with channels_last. Each waits for a line before it takes a step, so that steps alternate: ours, theirs, theirs, ours ... A
 pause before each lets the other's threads go to sleep. Printed: medians, their median absolute deviation, and PyTorch's
-better layout over ours, as the median of the ratios of steps that were neighbours.
+better layout over ours, as the median of the ratios of steps that were neighbours. Both sides take --threads threads (ours: PoCL's
+POCL_MAX_PTHREAD_COUNT).
+
+On a virtual machine the host may keep processor time back ("stolen" in the last column, Linux only). PyTorch splits its loops evenly
+and waits for the slowest thread, so that stolen time costs it more: a run with --threads 1 beside it shows by how much.
 
 Memory: ours is device_bytes_peak, every buffer that Tessera ever had on the device at once. PyTorch's is the growth of the process's
 peak resident set (VmHWM) from just before the network is made to the end; it keeps no count of its own on CPUs.
@@ -200,8 +204,8 @@ def serve(name, mode, layout, batch, threads):
 
 
 class Worker:
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, command, environment=None):
+        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.ms, self.peak = [], 0
 
     def reply(self):
@@ -230,19 +234,32 @@ def spread(values):
     return middle, statistics.median([abs(v - middle) for v in values])
 
 
+def processor_ticks():
+    """(ticks in which this machine's processors worked or were wanted, those of them that the host kept back); None if not Linux."""
+    try:
+        with open("/proc/stat") as stat:
+            ticks = [int(word) for word in stat.readline().split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    idle, stolen = ticks[3] + ticks[4], ticks[7]
+    return sum(ticks) - idle, stolen
+
+
 def compare(args, name, mode):
     ours = [args.bench] + (["--device", args.device] if args.device else [])
     ours += ["net", "--net", name, "--batch", str(args.batch), "--mode", mode, "--paced"]
     peer = [sys.executable, __file__, "--threads", str(args.threads), "--batch", str(args.batch), "--serve"]
-    workers = {"tessera": Worker(ours)}
+    workers = {"tessera": Worker(ours, dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(args.threads)))}
     for layout in ("default", "channels_last"):
         workers[layout] = Worker(peer + [name, mode, layout])
     for worker in workers.values():
         worker.reply()
+    before = processor_ticks()
     for _ in range(args.rounds):
         for worker in workers.values():
             time.sleep(args.pause)
             worker.step()
+    after = processor_ticks()
     for worker in workers.values():
         worker.close()
     better = min(("default", "channels_last"), key=lambda layout: statistics.median(workers[layout].ms))
@@ -252,6 +269,9 @@ def compare(args, name, mode):
         row[key + "_images_per_s"] = 1e3 * args.batch / row[key + "_ms"]
         row[key + "_peak_bytes"] = worker.peak
     row["ratio"], row["ratio_mad"] = spread([b / a for a, b in zip(workers["tessera"].ms, workers[better].ms)])
+    row["threads"] = args.threads
+    if before and after and after[0] > before[0]:
+        row["stolen_share"] = (after[1] - before[1]) / (after[0] - before[0])
     row["memory_ratio"] = row["tessera_peak_bytes"] / max(row["pytorch_peak_bytes"], 1)
     return row
 
@@ -272,15 +292,15 @@ def main():
     if args.serve:
         return serve(*args.serve, args.batch, args.threads)
     print("net        mode   Tessera ms           images/s  peak MiB  PyTorch ms           images/s  peak MiB  layout"
-          "         speed of Tessera")
+          "         speed of Tessera  stolen")
     for name in args.nets.split(","):
         for mode in args.modes.split(","):
             row = compare(args, name, mode)
-            print("%-10s %-5s %9.2f +- %-7.2f %9.1f %9.0f %10.2f +- %-7.2f %9.1f %9.0f  %-13s %5.2f +- %.2f" % (
+            print("%-10s %-5s %9.2f +- %-7.2f %9.1f %9.0f %10.2f +- %-7.2f %9.1f %9.0f  %-13s %5.2f +- %-8.2f %s" % (
                 name, mode, row["tessera_ms"], row["tessera_ms_mad"], row["tessera_images_per_s"],
                 row["tessera_peak_bytes"] / 2**20, row["pytorch_ms"], row["pytorch_ms_mad"],
                 row["pytorch_images_per_s"], row["pytorch_peak_bytes"] / 2**20, row["layout"], row["ratio"],
-                row["ratio_mad"]), flush=True)
+                row["ratio_mad"], "%.0f %%" % (100 * row["stolen_share"]) if "stolen_share" in row else "?"), flush=True)
             if args.json:
                 with open(args.json, "a") as out:
                     out.write(json.dumps(row) + "\n")
