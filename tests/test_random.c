@@ -74,6 +74,37 @@ static void normal_has_its_moments(void **state) {
     assert_true(fabs(moment[4] - 3) < error * sqrt(96));
 }
 
+/* Box-Muller with the C library's logarithm and cosine, whose errors are as small. */
+static void normal_is_box_muller(void **state) {
+    (void)state;
+    struct random_stream random = {.seed = 5, .stream = 6}, words = random;
+    for (int i = 0; i < 100000; i++) {
+        double radius = ((double)random_word(&words) + 1) * 0x1p-32;
+        double angle = 6.283185307179586 * ((double)random_word(&words) * 0x1p-32);
+        double want = sqrt(-2 * log(radius)) * cos(angle);
+        assert_true(fabs(random_normal(&random) - want) <= 1e-14);
+    }
+}
+
+/* From any place of the sequence, and with any count. */
+static void many_normals_are_the_single_ones(void **state) {
+    (void)state;
+    enum { MOST = 300 };
+    static const size_t counts[] = {0, 1, 63, 64, 65, 128, MOST};
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
+        for (uint64_t drawn = 0; drawn < 5; drawn++) {
+            float many[MOST + 1] = {0};
+            uint64_t start = (UINT64_C(7) << 34) - 40 + drawn; /* counters pass 2^32 */
+            struct random_stream a = {.seed = 8, .stream = UINT64_C(1) << 63, .drawn = start};
+            struct random_stream b = a;
+            many[counts[c]] = 77;
+            random_normals(&a, 0.3, many, counts[c]);
+            assert_true(a.drawn == b.drawn + 2 * counts[c] && many[counts[c]] == 77);
+            for (size_t i = 0; i < counts[c]; i++)
+                assert_true(many[i] == (float)(0.3 * random_normal(&b)));
+        }
+}
+
 static void below_is_even_and_in_range(void **state) {
     (void)state;
     struct random_stream random = {.seed = 4};
@@ -103,6 +134,8 @@ int main(void) {
         cmocka_unit_test(a_stream_is_its_blocks_word_by_word),
         cmocka_unit_test(uniform_has_its_moments),
         cmocka_unit_test(normal_has_its_moments),
+        cmocka_unit_test(normal_is_box_muller),
+        cmocka_unit_test(many_normals_are_the_single_ones),
         cmocka_unit_test(below_is_even_and_in_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

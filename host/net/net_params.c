@@ -181,8 +181,7 @@ static void draw_weights(const tess_net *net, const struct param *param,
     tess_init init = init_of(net, param);
     scale *= scales[init];
     if (init == TESS_INIT_HE || init == TESS_INIT_GAUSSIAN) {
-        for (size_t i = 0; i < count; i++)
-            data[i] = (float)(scale * random_normal(random));
+        random_normals(random, scale, data, count);
         return;
     }
     for (size_t i = 0; i < count; i++)

@@ -1,6 +1,5 @@
 #include "ops/random.h"
 
-#include <math.h>
 #include <string.h>
 
 void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
@@ -38,13 +37,6 @@ uint32_t random_word(struct random_stream *random) {
 
 float random_uniform(struct random_stream *random) {
     return (float)(random_word(random) >> 8) * 0x1p-24f;
-}
-
-double random_normal(struct random_stream *random) {
-    /* In (0, 1], so that the logarithm is finite. */
-    double radius = ((double)random_word(random) + 1.0) * 0x1p-32;
-    double angle = (double)random_word(random) * 0x1p-32;
-    return sqrt(-2.0 * log(radius)) * cos(6.283185307179586 * angle);
 }
 
 uint32_t random_below(struct random_stream *random, uint32_t bound) {

@@ -5,6 +5,7 @@
 #define TESSERA_OPS_RANDOM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Four random words for a counter and a key. out may be counter. */
@@ -28,6 +29,9 @@ float random_uniform(struct random_stream *random);
 
 /* Standard normal, by Box-Muller in double: Box and Muller 1958. Draws two words. */
 double random_normal(struct random_stream *random);
+
+/* out[i] = scale times the next random_normal, for i in 0 .. count - 1: the same numbers, several times faster. */
+void random_normals(struct random_stream *random, double scale, float *out, size_t count);
 
 /* Uniform in 0 .. bound - 1, without bias (Lemire 2019). bound >= 1. Draws a word, rarely more. */
 uint32_t random_below(struct random_stream *random, uint32_t bound);
