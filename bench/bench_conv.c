@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "bench/conv_measure.h"
+#include "bench/net_choice.h"
 #include "bench/report/run_info.h"
 #include "core/context.h"
 
@@ -17,10 +18,13 @@ enum { MAX_SAMPLES = 10000, GATE_ROUNDS = 24, GATE_SAMPLES = 4 };
 
 static const char usage[] =
     "usage: tessera bench conv --net NAME --batch N | --problems FILE | --problem KEY ...\n"
+    "                          [--input CxHxW] [--classes N] [--width X]\n"
     "                          [--pass LIST] [--peer onednn] [--strict] [--json FILE]\n"
     "                          [--samples N] [--rounds N|--gate] [--untuned] [--algo NAME "
     "[--config CONFIG]]\n"
     "  --net NAME        every distinct convolution of a network of the zoo or of a .onnx file\n"
+    "  --input, --classes, --width\n"
+    "                    instead of the network's own; width is a factor on its filters\n"
     "  --problems FILE   one key a line, x3 behind it for three of a kind; # starts a comment\n"
     "  --problem KEY     n8c64h56w56k64r3s3pt1pb1pl1pr1; may be given several times\n"
     "  --batch N         images a batch, instead of the keys' n\n"
@@ -38,6 +42,7 @@ static const char usage[] =
 
 struct request {
     struct problem_list problems;
+    struct net_choice nets;
     bool passes[3];
     const char *algo, *config;
     const struct peer *peer;
@@ -189,9 +194,23 @@ static int set_peer(struct request *request, const char *name) {
 static int set_problem(struct request *request, int option, const char *value) {
     tess_error error = {0};
     struct problem_list *list = &request->problems;
-    tess_status status = option == 'p'   ? problem_list_add(list, value, 1, &error)
-                         : option == 'f' ? problem_list_add_file(list, value, &error)
-                                         : problem_list_add_net(list, value, &error);
+    tess_status status = option == 'p' ? problem_list_add(list, value, 1, &error)
+                                       : problem_list_add_file(list, value, &error);
+    return status ? fail(status == TESS_IO ? 1 : 2, error.text) : 0;
+}
+
+static int set_net(struct request *request, int option, const char *value) {
+    const char *name = option == 'I'   ? "input"
+                       : option == 'K' ? "classes"
+                       : option == 'W' ? "width"
+                                       : "net";
+    tess_error error = {0};
+    return net_choice_set(&request->nets, name, value, &error) ? fail(2, error.text) : 0;
+}
+
+static int add_nets(struct request *request) {
+    tess_error error = {0};
+    tess_status status = net_choice_add(&request->nets, &request->problems, &error);
     return status ? fail(status == TESS_IO ? 1 : 2, error.text) : 0;
 }
 
@@ -199,8 +218,12 @@ static int set_option(struct request *request, int option, char *value) {
     switch (option) {
     case 'p':
     case 'f':
-    case 't':
         return set_problem(request, option, value);
+    case 't':
+    case 'I':
+    case 'K':
+    case 'W':
+        return set_net(request, option, value);
     case 'b':
         return set_number("batch", value, 1, 1 << 20, &request->batch);
     case 'n':
@@ -237,19 +260,30 @@ static int set_option(struct request *request, int option, char *value) {
 }
 
 static int parse(struct request *request, int argc, char **argv) {
-    static const struct option options[] = {
-        {"problem", required_argument, NULL, 'p'}, {"problems", required_argument, NULL, 'f'},
-        {"net", required_argument, NULL, 't'},     {"batch", required_argument, NULL, 'b'},
-        {"pass", required_argument, NULL, 'd'},    {"peer", required_argument, NULL, 'e'},
-        {"strict", no_argument, NULL, 's'},        {"json", required_argument, NULL, 'j'},
-        {"samples", required_argument, NULL, 'n'}, {"rounds", required_argument, NULL, 'r'},
-        {"gate", no_argument, NULL, 'g'},          {"untuned", no_argument, NULL, 'u'},
-        {"algo", required_argument, NULL, 'a'},    {"config", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"problem", required_argument, NULL, 'p'},
+                                            {"problems", required_argument, NULL, 'f'},
+                                            {"net", required_argument, NULL, 't'},
+                                            {"batch", required_argument, NULL, 'b'},
+                                            {"pass", required_argument, NULL, 'd'},
+                                            {"peer", required_argument, NULL, 'e'},
+                                            {"strict", no_argument, NULL, 's'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"samples", required_argument, NULL, 'n'},
+                                            {"rounds", required_argument, NULL, 'r'},
+                                            {"gate", no_argument, NULL, 'g'},
+                                            {"untuned", no_argument, NULL, 'u'},
+                                            {"algo", required_argument, NULL, 'a'},
+                                            {"config", required_argument, NULL, 'c'},
+                                            {"input", required_argument, NULL, 'I'},
+                                            {"classes", required_argument, NULL, 'K'},
+                                            {"width", required_argument, NULL, 'W'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     int status = 0, option;
     while (!status && (option = getopt_long(argc, argv, "h", options, NULL)) != -1)
         status = set_option(request, option, optarg);
     if (!status && optind < argc) return fail(2, "bench conv: unexpected argument; see --help");
+    if (!status) status = add_nets(request);
     if (!status && request->problems.count == 0)
         return fail(2, "bench conv: no problem; give --net NAME, --problems FILE or --problem KEY");
     tess_error error = {0};

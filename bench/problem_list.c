@@ -7,6 +7,7 @@
 
 #include "core/status.h"
 #include "net/graph.h"
+#include "net/model_input.h"
 
 static bool same_problem(const tess_conv_desc *a, const tess_conv_desc *b) {
     char x[TESS_CONV_KEY_SIZE], y[TESS_CONV_KEY_SIZE];
@@ -94,9 +95,11 @@ static int occurrences(const tess_graph *graph, const tess_conv_desc *desc) {
     return count;
 }
 
-tess_status problem_list_add_net(struct problem_list *list, const char *name, tess_error *error) {
+tess_status problem_list_add_net(struct problem_list *list, const char *name,
+                                 const tess_zoo_options *size, tess_error *error) {
     tess_graph *graph = NULL;
-    tess_status status = tess_model_build(name, NULL, error, &graph);
+    tess_status status = tess_model_build(name, size, error, &graph);
+    if (!status && size) status = model_input_check(name, size, graph, error);
     for (int i = 0; !status && i < graph->count; i++) {
         const tess_conv_desc *desc = &graph->layers[i].as.conv;
         char key[TESS_CONV_KEY_SIZE];

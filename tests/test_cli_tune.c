@@ -25,6 +25,10 @@ static void test_usage(void **state) {
     USAGE("n c h w k r s", "--problem", "n1c3");
     USAGE("larger than", "--problem", "n1c3h2w2k4r5s5");
     USAGE("not in the zoo", "--net", "resnet51");
+    USAGE("--input: '64x64' is not CxHxW", "--net", "resnet18", "--input", "64x64");
+    USAGE("--classes: '0' is not a whole number", "--net", "resnet18", "--classes", "0");
+    USAGE("--width: '65' is not a number", "--net", "resnet18", "--width", "65");
+    USAGE("has its own sizes", "--problem", "n1c3h8w8k4r3s3", "--input", "3x64x64");
     USAGE("--mode", "--problem", "n1c3h8w8k4r3s3", "--mode", "thorough");
     USAGE("fwd,bwd_data", "--problem", "n1c3h8w8k4r3s3", "--pass", "fwd,back");
     USAGE("fwd,bwd_data", "--problem", "n1c3h8w8k4r3s3", "--pass", "fwd,");

@@ -1,6 +1,7 @@
 #include "tuner/tune_options.h"
 
 #include "bench/fc_work.h"
+#include "bench/net_choice.h"
 
 #include <getopt.h>
 #include <math.h>
@@ -17,6 +18,8 @@ static const char usage[] =
     "goes on where it was.\n"
     "\n"
     "  --net MODEL       a network of the zoo or a .onnx file: every distinct convolution\n"
+    "  --input CxHxW     the network's input instead of its own, as for train\n"
+    "  --classes N, --width X  classes instead of the network's own number; factor on its filters\n"
     "  --batch N         batch size of --net (1), or of all problems\n"
     "  --problems FILE   one key a line, x3 behind a problem that occurs three times, # starts a "
     "comment\n"
@@ -117,19 +120,25 @@ static int read_integer(const char *option, const char *text, double low, double
 
 struct parse {
     struct tune_options *options;
-    const char *net;
+    struct net_choice nets;
     double batch, seed;
-    int sources;
 };
 
 static int add_problems(struct parse *parse, int option, const char *text) {
     struct problem_list *list = &parse->options->problems;
     tess_error error = {0};
-    tess_status status = option == 'p'   ? problem_list_add(list, text, 1, &error)
-                         : option == 'f' ? problem_list_add_file(list, text, &error)
-                                         : problem_list_add_net(list, text, &error);
-    parse->sources++;
+    tess_status status = option == 'p' ? problem_list_add(list, text, 1, &error)
+                                       : problem_list_add_file(list, text, &error);
     return status ? fail(status == TESS_IO ? 1 : 2, "%s", error.text) : 0;
+}
+
+static int set_net(struct parse *parse, int option, const char *text) {
+    const char *name = option == 'I'   ? "input"
+                       : option == 'K' ? "classes"
+                       : option == 'W' ? "width"
+                                       : "net";
+    tess_error error = {0};
+    return net_choice_set(&parse->nets, name, text, &error) ? fail(2, "%s", error.text) : 0;
 }
 
 static int add_fc(struct tune_options *options, const char *text) {
@@ -146,9 +155,13 @@ static int add_fc(struct tune_options *options, const char *text) {
 static int set_option(struct parse *parse, int option, const char *text) {
     struct tune_options *o = parse->options;
     switch (option) {
+    case 'n':
+    case 'I':
+    case 'K':
+    case 'W':
+        return set_net(parse, option, text);
     case 'p':
     case 'f':
-    case 'n':
         return add_problems(parse, option, text);
     case 'd':
         return set_passes(o, text);
@@ -192,6 +205,8 @@ static int finish(struct parse *parse) {
     tess_error error = {0};
     if (o->fc.clblast_seconds > 0 && o->fc.count == 0)
         return fail(2, "--clblast: nothing to measure it on; give --fc n64c4096k4096");
+    tess_status status = net_choice_add(&parse->nets, &o->problems, &error);
+    if (status) return fail(status == TESS_IO ? 1 : 2, "%s", error.text);
     if (o->problems.count == 0 && o->fc.count == 0)
         return fail(2,
                     "nothing to tune; give --net MODEL, --problems FILE or --problem KEY, or --fc");
@@ -209,16 +224,27 @@ static int finish(struct parse *parse) {
 }
 
 int tune_options_parse(struct tune_options *options, int argc, char **argv) {
-    static const struct option list[] = {
-        {"problem", required_argument, NULL, 'p'}, {"problems", required_argument, NULL, 'f'},
-        {"net", required_argument, NULL, 'n'},     {"batch", required_argument, NULL, 'b'},
-        {"pass", required_argument, NULL, 'd'},    {"mode", required_argument, NULL, 'm'},
-        {"budget", required_argument, NULL, 't'},  {"fc", required_argument, NULL, 'F'},
-        {"clblast", required_argument, NULL, 'C'}, {"record", required_argument, NULL, 'r'},
-        {"json", required_argument, NULL, 'j'},    {"device", required_argument, NULL, 'D'},
-        {"db", required_argument, NULL, 'B'},      {"seed", required_argument, NULL, 's'},
-        {"strict", no_argument, NULL, 'S'},        {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    static const struct option list[] = {{"problem", required_argument, NULL, 'p'},
+                                         {"problems", required_argument, NULL, 'f'},
+                                         {"net", required_argument, NULL, 'n'},
+                                         {"batch", required_argument, NULL, 'b'},
+                                         {"pass", required_argument, NULL, 'd'},
+                                         {"mode", required_argument, NULL, 'm'},
+                                         {"budget", required_argument, NULL, 't'},
+                                         {"fc", required_argument, NULL, 'F'},
+                                         {"clblast", required_argument, NULL, 'C'},
+                                         {"record", required_argument, NULL, 'r'},
+                                         {"json", required_argument, NULL, 'j'},
+                                         {"device", required_argument, NULL, 'D'},
+                                         {"db", required_argument, NULL, 'B'},
+                                         {"seed", required_argument, NULL, 's'},
+                                         {"input", required_argument, NULL, 'I'},
+                                         {"classes", required_argument, NULL, 'K'},
+                                         {"width", required_argument, NULL, 'W'},
+                                         {"strict", no_argument, NULL, 'S'},
+                                         {"verbose", no_argument, NULL, 'v'},
+                                         {"help", no_argument, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
     *options =
         (struct tune_options){.passes = {true, true, true}, .mode = tune_mode_find("normal")};
     struct parse parse = {.options = options, .seed = 1};

@@ -2,6 +2,7 @@
 
 #include "cli/args.h"
 #include "core/status.h"
+#include "net/model_input.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -18,12 +19,9 @@ bool model_is_file(const char *model) {
 }
 
 bool parse_shape(const char *text, struct image_shape *out) {
-    struct image_shape shape;
-    char junk;
-    if (strspn(text, "0123456789x") != strlen(text)) return false;
-    if (sscanf(text, "%6dx%6dx%6d%c", &shape.c, &shape.h, &shape.w, &junk) != 3) return false;
-    if (shape.c < 1 || shape.h < 1 || shape.w < 1) return false;
-    *out = shape;
+    tess_zoo_options size;
+    if (!model_input_parse(text, &size)) return false;
+    *out = (struct image_shape){size.c, size.h, size.w};
     return true;
 }
 
@@ -78,24 +76,12 @@ static tess_status name_build(const char *model, const tess_zoo_options *options
                                 : tess_zoo_build(model, options, error, out);
 }
 
-/* A file may fix its input's size. */
-static tess_status check_input(const char *model, const tess_zoo_options *wish,
-                               const tess_graph *graph, tess_error *error) {
-    struct image_shape input = model_input(graph);
-    if (!wish->c || (wish->c == input.c && wish->h == input.h && wish->w == input.w))
-        return TESS_OK;
-    return error_set(error, TESS_INVALID_SHAPE,
-                     "--input: %s is made for %dx%dx%d, not for %dx%dx%d; leave --input away, or "
-                     "export the model with open sizes",
-                     model, input.c, input.h, input.w, wish->c, wish->h, wish->w);
-}
-
 tess_status model_build(const char *model, const tess_zoo_options *options, int *batch,
                         tess_error *error, tess_graph **out) {
     if (model_is_key(model)) return key_build(model, batch, error, out);
     tess_graph *graph = NULL;
     tess_status status = name_build(model, options, error, &graph);
-    if (!status) status = check_input(model, options, graph, error);
+    if (!status) status = model_input_check(model, options, graph, error);
     if (status) {
         tess_graph_destroy(graph);
         return status;
@@ -123,7 +109,7 @@ static tess_status file_for_data(const char *path, const tess_zoo_options *wish,
     if (status) return status;
     struct image_shape input = model_input(graph);
     int classes = tess_graph_layer_info(graph, tess_graph_layer_count(graph) - 1).c;
-    status = check_input(path, wish, graph, error);
+    status = model_input_check(path, wish, graph, error);
     if (!status && (input.c != data->c || input.h < data->h || input.w < data->w))
         status = error_set(error, TESS_INVALID_SHAPE,
                            "%s: its input, %dx%dx%d, does not hold images of %dx%dx%d; channels "
