@@ -1,5 +1,6 @@
 /* Programs: sources, includes, options, build errors, kernels and launches. */
 #include "core/program.h"
+#include "core/program_quick.h"
 #include "core/program_source.h"
 #include "support/check.h"
 #include "support/program_fixture.h"
@@ -154,6 +155,64 @@ static void test_kernels(void **state) {
     kernel_release(NULL);
 }
 
+#define QUICK_COUNT 64
+
+/* What a built program's kernel "value" writes. */
+static float *run_built(tess_context *ctx, cl_program program) {
+    cl_int code = CL_SUCCESS;
+    cl_kernel kernel = clCreateKernel(program, "value", &code);
+    assert_int_equal(code, CL_SUCCESS);
+    tess_tensor *out = check_tensor(ctx, desc_vector(QUICK_COUNT), NULL);
+    struct kernel_arg args[] = {ARG_TENSOR(out)};
+    struct kernel_range range = {.dims = 1, .global = {1}};
+    assert_ok(ctx, kernel_enqueue(ctx, kernel, &range, args, 1, "value"));
+    float *got = check_read(out);
+    kernel_release(kernel);
+    tess_tensor_destroy(out);
+    return got;
+}
+
+/* Built with our own declarations, a program is the one that the driver's header makes. */
+static void test_quick_build(void **state) {
+    struct fixture *fixture = *state;
+    tess_context *ctx = fixture->ctx;
+    static const char source[] =
+        "__kernel void value(__global float *out) {\n"
+        "    float16 x = 0.37f;\n"
+        "    for (int i = 0; i < 16; i++) ((float *)&x)[i] = 0.11f * (i + 1);\n"
+        "    vstore16(exp(x) + erf(x) * log1p(x) + fma(x, x, tanh(x)), 0, out);\n"
+        "    vstore16(pow(x, 1.7f * x) + sqrt(x) - expm1(x), 1, out);\n"
+        "    vstore16(max(min(log(x), 0.2f), -0.7f) + clamp(x, 0.3f, 0.9f), 2, out);\n"
+        "    for (int i = 48; i < 64; i++)\n"
+        "        out[i] = max(i * 0x123456789abL, 99L) + min((uint)i, 7u) + isnan(out[i - 48])\n"
+        "                 + floor(exp2(0.3f * i)) + get_global_id(0);\n"
+        "}\n";
+    cl_program quick = program_build_quick(ctx, source, "-cl-std=CL1.2");
+    if (!quick) skip(); /* for PoCL 3.1 */
+    cl_int code = CL_SUCCESS;
+    const char *text = source;
+    cl_program plain = clCreateProgramWithSource(ctx->cl, 1, &text, NULL, &code);
+    assert_int_equal(code, CL_SUCCESS);
+    assert_int_equal(clBuildProgram(plain, 1, &ctx->device.device, "-cl-std=CL1.2", NULL, NULL),
+                     CL_SUCCESS);
+    float *a = run_built(ctx, quick), *b = run_built(ctx, plain);
+    assert_memory_equal(a, b, QUICK_COUNT * sizeof *a);
+    free(a);
+    free(b);
+    clReleaseProgram(quick);
+    clReleaseProgram(plain);
+}
+
+/* A function that we do not declare: the driver's header has it. */
+static void test_undeclared(void **state) {
+    struct fixture *fixture = *state;
+    static const char source[] =
+        "__kernel void value(__global int *out) { *out = popcount(7) + (int)cospi(0.0f); }\n";
+    assert_null(program_build_quick(fixture->ctx, source, "-cl-std=CL1.2"));
+    folder_write_text(fixture->kernels, "undeclared.cl", source);
+    assert_int_equal(fixture_run(fixture->ctx, "undeclared.cl", ""), 4);
+}
+
 /* More work-items than the device can run. Drivers may say so when they build, or leave it to the library. */
 static void test_kernels_too_large(void **state) {
     struct fixture *fixture = *state;
@@ -299,6 +358,8 @@ int main(void) {
         cmocka_unit_test(test_build_error),
         cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_kernels),
+        cmocka_unit_test(test_quick_build),
+        cmocka_unit_test(test_undeclared),
         cmocka_unit_test(test_kernels_too_large),
         cmocka_unit_test(test_null_arguments),
         cmocka_unit_test(test_launch_errors),

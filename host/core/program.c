@@ -2,6 +2,7 @@
 
 #include "core/kernel_bundle.h"
 #include "core/program_cache.h"
+#include "core/program_quick.h"
 #include "core/program_source.h"
 
 #include <stdio.h>
@@ -106,6 +107,11 @@ static void tell(tess_context *ctx, const struct program *program, const char *s
 }
 
 static tess_status compile(tess_context *ctx, const char *source, struct program *program) {
+    program->cl = program_build_quick(ctx, source, program->options);
+    if (program->cl) {
+        tell(ctx, program, source, "");
+        return TESS_OK;
+    }
     for (int attempt = 1;; attempt++) {
         cl_int code = CL_SUCCESS;
         cl_program cl = clCreateProgramWithSource(ctx->cl, 1, &source, NULL, &code);
