@@ -1,4 +1,4 @@
-/* Fully connected layers: the convolution engine beside CLBlast, interleaved in one run. */
+/* Fully connected layers by each backend, interleaved in one run. */
 #include "bench/bench_fc.h"
 
 #include <getopt.h>
@@ -12,18 +12,21 @@
 #include "core/context.h"
 #include "ops/conv/conv_problem.h"
 
-enum { BACKENDS = 2, MAX_PROBLEMS = 64, SAMPLES = 9, CHECKED_ELEMENTS = 64 };
-static const char *const backends[BACKENDS] = {"conv", "clblast"};
+enum { BACKENDS = 3, MAX_PROBLEMS = 64, SAMPLES = 9, CHECKED_ELEMENTS = 64 };
+static const char *const backends[BACKENDS] = {"conv", "clblast", "stream"};
 
 static const char usage[] =
-    "usage: tessera bench fc --problem n64c4096k4096 ... [--json FILE]\n"
-    "  y[n,k] = sum_c x[n,c] w[c,k] and its two gradients by the convolution engine and by "
-    "CLBlast\n"
+    "usage: tessera bench fc --problem n64c4096k4096 ... [--repack] [--json FILE]\n"
+    "  y[n,k] = sum_c x[n,c] w[c,k] and its two gradients by the convolution engine, by CLBlast "
+    "and by\n"
+    "  the kernels that stream the weights, in turn; and which of them a plan takes\n"
+    "  --repack      the weights change before each call, as in training: packing them counts\n"
     "  --json FILE   append one JSON object a line; - for standard output\n";
 
 struct request {
     tess_fc_desc problems[MAX_PROBLEMS];
     int count;
+    bool repack;
     FILE *json;
 };
 
@@ -32,56 +35,119 @@ static int fail(int status, const char *text) {
     return status;
 }
 
-static void print_row(const tess_fc_desc *desc, tess_conv_pass pass, const struct timed *work,
-                      double ratio, double spread, const double *error, const struct fc_work *first,
-                      FILE *json) {
-    tess_fc_info info = tess_fc_pass_info(first->fc, pass);
+/* One pass by all backends. */
+struct fc_row {
+    const tess_fc_desc *desc;
+    tess_conv_pass pass;
+    struct timed timed[BACKENDS];
+    double samples[BACKENDS][SAMPLES], error[BACKENDS];
+    const char *config; /* the convolution's */
+    int first, second;  /* the fastest two */
+    double times, times_mad;
+    char taken[32], tier[16]; /* by the planner */
+};
+
+static void find_fastest(struct fc_row *row) {
+    row->first = 0;
+    for (int i = 1; i < BACKENDS; i++)
+        if (row->timed[i].median < row->timed[row->first].median) row->first = i;
+    row->second = row->first == 0;
+    for (int i = 0; i < BACKENDS; i++)
+        if (i != row->first && row->timed[i].median < row->timed[row->second].median)
+            row->second = i;
+    row->times =
+        timing_ratio(row->samples[row->second], row->samples[row->first], SAMPLES, &row->times_mad);
+}
+
+static void print_text(const struct fc_row *row, const char *problem) {
+    double flops = fc_flops(row->desc);
+    printf("%-20s %-11s", problem, conv_pass_name(row->pass));
+    for (int i = 0; i < BACKENDS; i++)
+        printf(" %s %.3f ms (%.1f GFLOP/s, err %.1e) ", backends[i], row->timed[i].median * 1e3,
+               flops / row->timed[i].median / 1e9, row->error[i]);
+    printf(" %s is %.2f +- %.2f times as fast as %s; the planner takes %s [%s]  %s\n",
+           backends[row->first], row->times, row->times_mad, backends[row->second], row->taken,
+           row->tier, row->config);
+}
+
+/* ms, peer and ratio: the convolution engine beside CLBlast. */
+static json_t *row_json(const struct fc_row *row, const char *problem) {
+    const struct timed *conv = &row->timed[0], *clblast = &row->timed[1];
+    double flops = fc_flops(row->desc), spread;
+    json_t *all = json_object();
+    for (int i = 0; i < BACKENDS; i++)
+        json_object_set_new(all, backends[i],
+                            json_pack("{s:f, s:f, s:f, s:f}", "ms", row->timed[i].median * 1e3,
+                                      "ms_mad", row->timed[i].mad * 1e3, "gflops",
+                                      flops / row->timed[i].median / 1e9, "max_err",
+                                      row->error[i]));
+    return json_pack(
+        "{s:s, s:s, s:b, s:s, s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f, s:o, s:s, s:s, s:f, s:f, "
+        "s:s, s:s}",
+        "problem", problem, "pass", conv_pass_name(row->pass), "repack", row->desc->repack,
+        "config", row->config, "ms", conv->median * 1e3, "ms_mad", conv->mad * 1e3, "gflops",
+        flops / conv->median / 1e9, "max_err", row->error[0], "peer", "clblast", "peer_ms",
+        clblast->median * 1e3, "peer_ms_mad", clblast->mad * 1e3, "ratio",
+        timing_ratio(row->samples[1], row->samples[0], SAMPLES, &spread), "backends", all,
+        "fastest", backends[row->first], "next", backends[row->second], "times", row->times,
+        "times_mad", row->times_mad, "taken", row->taken, "tier", row->tier);
+}
+
+static void print_row(const struct fc_row *row, FILE *json) {
     char problem[64];
-    snprintf(problem, sizeof problem, "n%dc%dk%d", desc->n, desc->c, desc->k);
-    double flops = fc_flops(desc);
-    if (json != stdout)
-        printf("%-20s %-11s conv %.3f ms (%.1f GFLOP/s, err %.1e)  clblast %.3f ms (%.1f GFLOP/s, "
-               "err %.1e)  ratio %.2f +- %.2f  %s\n",
-               problem, conv_pass_name(pass), work[0].median * 1e3, flops / work[0].median / 1e9,
-               error[0], work[1].median * 1e3, flops / work[1].median / 1e9, error[1], ratio,
-               spread, info.config);
-    if (!json) return;
-    json_t *row =
-        json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:f}", "problem", problem,
-                  "pass", conv_pass_name(pass), "config", info.config, "ms", work[0].median * 1e3,
-                  "ms_mad", work[0].mad * 1e3, "gflops", flops / work[0].median / 1e9, "max_err",
-                  error[0], "peer", "clblast", "peer_ms", work[1].median * 1e3, "peer_ms_mad",
-                  work[1].mad * 1e3, "ratio", ratio);
-    if (!row) return;
-    json_dumpf(row, json, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    snprintf(problem, sizeof problem, "n%dc%dk%d", row->desc->n, row->desc->c, row->desc->k);
+    if (json != stdout) print_text(row, problem);
+    json_t *line = json ? row_json(row, problem) : NULL;
+    if (!line) return;
+    json_dumpf(line, json, JSON_COMPACT | JSON_REAL_PRECISION(6));
     fputc('\n', json);
-    json_decref(row);
+    json_decref(line);
+}
+
+/* What a plan without a wish takes. */
+static tess_status ask_planner(tess_context *ctx, struct fc_row *row) {
+    tess_fc_desc desc = *row->desc;
+    tess_fc *fc = NULL;
+    desc.forward_only = row->pass == TESS_CONV_FWD;
+    tess_status status = tess_fc_create(ctx, &desc, &fc);
+    if (status) return status;
+    tess_fc_info info = tess_fc_pass_info(fc, row->pass);
+    snprintf(row->taken, sizeof row->taken, "%s", info.backend);
+    snprintf(row->tier, sizeof row->tier, "%s", info.tier);
+    tess_fc_destroy(fc);
+    return TESS_OK;
+}
+
+static tess_status open_verified(tess_context *ctx, struct fc_row *row, int backend,
+                                 struct fc_work *work) {
+    tess_fc_desc desc = *row->desc;
+    desc.backend = backends[backend];
+    tess_status status = fc_work_open(ctx, &desc, row->pass, work);
+    if (!status) status = fc_work_run(work);
+    if (!status) status = fc_work_error(work, CHECKED_ELEMENTS, &row->error[backend]);
+    if (!status && !(row->error[backend] <= 1e-2))
+        status = context_fail(ctx, TESS_INTERNAL,
+                              "bench fc: %s: the result is wrong (error %g); report it",
+                              backends[backend], row->error[backend]);
+    row->timed[backend] =
+        (struct timed){.run = fc_work_run, .user = work, .samples = row->samples[backend]};
+    return status;
 }
 
 static tess_status bench_pass(tess_context *ctx, const tess_fc_desc *problem, tess_conv_pass pass,
                               FILE *json) {
     struct fc_work work[BACKENDS] = {{0}};
-    struct timed timed[BACKENDS];
-    double samples[BACKENDS][SAMPLES], error[BACKENDS] = {0}, spread = 0;
-    tess_status status = TESS_OK;
-    for (int i = 0; i < BACKENDS && !status; i++) {
-        tess_fc_desc desc = *problem;
-        desc.backend = backends[i];
-        status = fc_work_open(ctx, &desc, pass, &work[i]);
-        if (!status) status = fc_work_run(&work[i]);
-        if (!status) status = fc_work_error(&work[i], CHECKED_ELEMENTS, &error[i]);
-        if (!status && !(error[i] <= 1e-2))
-            status = context_fail(ctx, TESS_INTERNAL,
-                                  "bench fc: %s: the result is wrong (error %g); report it",
-                                  backends[i], error[i]);
-        timed[i] = (struct timed){.run = fc_work_run, .user = &work[i], .samples = samples[i]};
-    }
+    struct fc_row row = {.desc = problem, .pass = pass};
+    tess_status status = ask_planner(ctx, &row);
+    for (int i = 0; i < BACKENDS && !status; i++)
+        status = open_verified(ctx, &row, i, &work[i]);
     if (!status)
-        status =
-            timing_interleaved(ctx, timed, BACKENDS, &(struct timing_options){.samples = SAMPLES});
+        status = timing_interleaved(ctx, row.timed, BACKENDS,
+                                    &(struct timing_options){.samples = SAMPLES});
     if (!status) {
-        double ratio = timing_ratio(samples[1], samples[0], SAMPLES, &spread);
-        print_row(problem, pass, timed, ratio, spread, error, &work[0], json);
+        row.config = tess_fc_pass_info(work[0].fc, pass).config;
+        find_fastest(&row);
+        print_row(&row, json);
     }
     for (int i = 0; i < BACKENDS; i++)
         fc_work_close(&work[i]);
@@ -97,9 +163,12 @@ static int bench_all(const char *device, const struct request *request) {
         printf("%s, driver %s\n", tess_context_device(ctx)->name,
                tess_context_device(ctx)->driver_version);
     tess_status status = tess_context_use_tuning(ctx, NULL);
-    for (int i = 0; i < request->count && !status; i++)
+    for (int i = 0; i < request->count && !status; i++) {
+        tess_fc_desc desc = request->problems[i];
+        desc.repack = request->repack;
         for (int pass = 0; pass < 3 && !status; pass++)
-            status = bench_pass(ctx, &request->problems[i], (tess_conv_pass)pass, request->json);
+            status = bench_pass(ctx, &desc, (tess_conv_pass)pass, request->json);
+    }
     if (status) fail(1, tess_context_last_error(ctx));
     tess_context_destroy(ctx);
     return status ? 1 : 0;
@@ -118,6 +187,9 @@ static int set_option(struct request *request, int option, const char *value) {
     case 'j':
         request->json = strcmp(value, "-") == 0 ? stdout : fopen(value, "a");
         return request->json ? 0 : fail(1, "bench fc: the JSON file cannot be written");
+    case 'r':
+        request->repack = true;
+        return 0;
     case 'h':
         return fputs(usage, stdout) < 0 ? 1 : -1;
     default:
@@ -128,6 +200,7 @@ static int set_option(struct request *request, int option, const char *value) {
 int bench_fc(const char *device, int argc, char **argv) {
     static const struct option options[] = {{"problem", required_argument, NULL, 'p'},
                                             {"json", required_argument, NULL, 'j'},
+                                            {"repack", no_argument, NULL, 'r'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct request request = {.count = 0};

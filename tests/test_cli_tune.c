@@ -143,29 +143,97 @@ static void test_tune_then_plan(void **state) {
     folder_remove(folder);
 }
 
-/* A fully connected layer: both backends measured, the faster one taken by the next plan, parameters of CLBlast found and taken up. */
-static void test_fully_connected(void **state) {
-    char folder[FOLDER_PATH_SIZE];
-    (void)state;
-    folder_create(folder);
-    setenv("XDG_DATA_HOME", folder, 1);
-    struct program_result result =
-        RUN("tune", "--fc", "n1c24k8", "--pass", "fwd", "--clblast", "0.1");
-    bool conv = strstr(result.out, "conv taken");
-    if (!conv) assert_non_null(strstr(result.out, "clblast taken"));
-    end_done(&result);
+/* The fastest backend of an operation in lines of JSON, as many lines as there are, and the backends in *seen: a bit each. */
+static const char *fastest_backend(const char *text, const char *operation, char name[16],
+                                   unsigned *seen) {
+    static const char *const backends[] = {"conv", "clblast", "stream"};
+    double least = 0;
+    *seen = 0;
+    for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
+        json_t *line = json_loadb(text, (size_t)(end - text), 0, NULL);
+        const char *own = json_string_value(json_object_get(line, "operation"));
+        const char *backend = json_string_value(json_object_get(line, "backend"));
+        double ms = json_number_value(json_object_get(line, "ms"));
+        for (unsigned i = 0; own && strcmp(own, operation) == 0 && i < 3; i++)
+            if (strcmp(backend, backends[i]) == 0) *seen |= 1u << i;
+        if (own && strcmp(own, operation) == 0 && ms > 0 && (least == 0 || ms < least)) {
+            least = ms;
+            snprintf(name, 16, "%s", backend);
+        }
+        json_decref(line);
+    }
+    return name;
+}
 
+/* What a plan in the default database's light takes for n1c24k8's forward pass. */
+static void check_backend(bool repack, const char *backend) {
     tess_context *ctx;
     tess_fc *fc = NULL;
     assert_int_equal(check_setup((void **)&ctx), 0);
     assert_ok(ctx, db_advise(ctx, NULL));
-    const tess_fc_desc desc = {.n = 1, .c = 24, .k = 8, .forward_only = true};
+    const tess_fc_desc desc = {.n = 1, .c = 24, .k = 8, .forward_only = true, .repack = repack};
     assert_ok(ctx, tess_fc_create(ctx, &desc, &fc));
     tess_fc_info info = tess_fc_pass_info(fc, TESS_CONV_FWD);
     assert_string_equal(info.tier, "exact");
-    assert_string_equal(info.backend, conv ? "conv" : "clblast");
+    assert_string_equal(info.backend, backend);
     tess_fc_destroy(fc);
     tess_context_destroy(ctx);
+}
+
+/* A measurement of the streaming backend that nobody can beat. */
+static void record_stream(const char *operation) {
+    tess_context *ctx;
+    struct db *db;
+    int64_t id;
+    const struct db_subject subject = {.operation = operation,
+                                       .problem = "n1c24k8",
+                                       .dtype = "f32",
+                                       .algo = "stream",
+                                       .config = "stream",
+                                       .kernel_hash = "",
+                                       .strict = true};
+    const struct db_result result = {.status = DB_OK, .seconds = 1e-12};
+    assert_int_equal(check_setup((void **)&ctx), 0);
+    assert_int_equal(db_open(NULL, NULL, NULL, NULL, &db), TESS_OK);
+    assert_int_equal(db_set_device(db, tess_context_device(ctx), NULL), TESS_OK);
+    assert_int_equal(db_trial_begin(db, &subject, NULL, &id), TESS_OK);
+    assert_int_equal(db_trial_end(db, id, &result, NULL), TESS_OK);
+    db_close(db);
+    tess_context_destroy(ctx);
+}
+
+/* A fully connected layer: all backends measured, with weights that stay and that are packed in each call, the fastest taken by the next
+   plan, parameters of CLBlast found and taken up. */
+static void test_fully_connected(void **state) {
+    char folder[FOLDER_PATH_SIZE], json[FOLDER_PATH_SIZE], fixed[16], repacked[16];
+    unsigned seen;
+    (void)state;
+    folder_create(folder);
+    setenv("XDG_DATA_HOME", folder, 1);
+    folder_path(folder, "log.json", json);
+    struct program_result result =
+        RUN("tune", "--fc", "n1c24k8", "--pass", "fwd", "--clblast", "0.1", "--json", json);
+    assert_non_null(strstr(result.out, " taken, "));
+    assert_non_null(strstr(result.out, "times as fast as "));
+    end_done(&result);
+    char *text = folder_read(folder, "log.json", NULL);
+    check_backend(false, fastest_backend(text, "fc_fwd", fixed, &seen));
+    assert_int_equal(seen, 7);
+    check_backend(true, fastest_backend(text, "fc_fwd_repack", repacked, &seen));
+    assert_int_equal(seen, 7);
+    free(text);
+
+    record_stream("fc_fwd_repack");
+    check_backend(true, "stream");
+    check_backend(false, fixed);
+
+    result = RUN("bench", "fc", "--problem", "n1c24k8", "--repack", "--json", "-");
+    json_t *row = json_loadb(result.out, strcspn(result.out, "\n"), 0, NULL);
+    assert_int_equal(json_object_size(json_object_get(row, "backends")), 3);
+    assert_string_equal(json_string_value(json_object_get(row, "taken")), "stream");
+    assert_true(json_number_value(json_object_get(row, "times")) > 0);
+    json_decref(row);
+    end_done(&result);
     folder_remove(folder);
 }
 

@@ -280,6 +280,40 @@ static void test_plain_lines(void **state) {
     free(html);
 }
 
+/* Lines of `tune --fc`: who is taken and by how much, the fastest trial of each; a backend alone has nothing to beat. */
+static void test_fully_connected(void **state) {
+    const char *folder = *state;
+    char path[FOLDER_PATH_SIZE], out[FOLDER_PATH_SIZE], text[2048] = "";
+    static const struct {
+        const char *problem, *operation, *backend, *status;
+        double ms;
+    } lines[] = {{"n8c64k32", "fc_fwd", "conv", "ok", 4},
+                 {"n8c64k32", "fc_fwd", "clblast", "ok", 9},
+                 {"n8c64k32", "fc_fwd", "stream", "ok", 8},
+                 {"n8c64k32", "fc_fwd", "stream", "ok", 6},
+                 {"n8c64k32", "fc_fwd_repack", "conv", "ok", 5},
+                 {"n8c64k32", "fc_fwd_repack", "stream", "ok", 2},
+                 {"n8c64k32", "fc_bwd_weights", "conv", "ok", 3},
+                 {"n8c64k32", "fc_bwd_weights", "stream", "crashed", 1}};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 "{\"event\":\"fc\",\"problem\":\"%s\",\"operation\":\"%s\",\"backend\":\"%s\","
+                 "\"status\":\"%s\",\"ms\":%g,\"ms_mad\":0.1}\n",
+                 lines[i].problem, lines[i].operation, lines[i].backend, lines[i].status,
+                 lines[i].ms);
+    folder_write_text(folder, "fc.json", text);
+    folder_path(folder, "fc.json", path);
+    assert_program(RUN("report", "--out", folder_path(folder, "f.html", out), "--from", path), 0,
+                   NULL);
+    char *html = folder_read(folder, "f.html", NULL), *md = folder_read(folder, "f.md", NULL);
+    check_html(html);
+    check_no_nan(html);
+    assert_non_null(strstr(md, "| n8c64k32 | fwd | stay | conv | 1.5 +- 0.0451 of stream |"));
+    assert_non_null(strstr(md, "| fwd | packed in each call | stream | 2.5 +- 0.135 of conv |"));
+    assert_non_null(strstr(md, "| bwd_weights | stay | - | nothing to compare with |"));
+    free(html), free(md);
+}
+
 /* The measuring itself: roofs, and a report of this machine from what bench kept. */
 static void test_this_machine(void **state) {
     const char *folder = *state;
@@ -310,6 +344,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_gate, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_bad_input, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_plain_lines, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_fully_connected, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_this_machine, folder_setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,9 +8,24 @@
 #include "bench/fc_work.h"
 #include "bench/timing.h"
 #include "ops/clblast_params.h"
+#include "tuner/tune_report.h"
 
 enum { KERNELS = 16, BUILD_DEADLINE = 180, TRIES_MAX = 100000 };
-static const char *const operations[] = {"fc_fwd", "fc_bwd_data", "fc_bwd_weights"};
+
+/* conv comes first: it is the measure of the others, see worker_fc.h. */
+enum { BACKENDS = 3 };
+static const char *const backends[BACKENDS] = {"conv", "clblast", "stream"};
+
+/* Training packs the weights again after each update, inference once, which decides between backends that pack and those that do not. */
+static const struct fc_case {
+    const char *operation; /* in the database */
+    tess_conv_pass pass;
+    bool repack;
+} cases[] = {{"fc_fwd", TESS_CONV_FWD, false},
+             {"fc_fwd_repack", TESS_CONV_FWD, true},
+             {"fc_bwd_data", TESS_CONV_BWD_DATA, false},
+             {"fc_bwd_data_repack", TESS_CONV_BWD_DATA, true},
+             {"fc_bwd_weights", TESS_CONV_BWD_WEIGHTS, false}};
 
 /* What is known to be best so far for each of CLBlast's kernels; "": its own parameters. */
 struct best_params {
@@ -26,12 +41,12 @@ static json_t *params_json(const struct best_params *best) {
 }
 
 static tess_status measure(struct runner *runner, const struct db_subject *subject,
-                           const char *problem, int pass, const char *backend, double reference,
-                           const struct best_params *params, tess_error *error,
+                           const char *problem, const struct fc_case *c, const char *backend,
+                           double reference, const struct best_params *params, tess_error *error,
                            struct trial *trial) {
-    json_t *request =
-        json_pack("{s:s, s:s, s:i, s:s, s:f, s:o}", "do", "fc", "problem", problem, "pass", pass,
-                  "backend", backend, "reference", reference, "parameters", params_json(params));
+    json_t *request = json_pack("{s:s, s:s, s:i, s:b, s:s, s:f, s:o}", "do", "fc", "problem",
+                                problem, "pass", (int)c->pass, "repack", c->repack, "backend",
+                                backend, "reference", reference, "parameters", params_json(params));
     return runner_request(runner, subject, request, BUILD_DEADLINE, error, trial);
 }
 
@@ -44,6 +59,7 @@ struct clblast_search {
     double best_seconds; /* of the forward pass with them */
     double reference;    /* of the forward pass by the convolution engine */
     uint64_t random;
+    bool quiet; /* standard output is for JSON */
 };
 
 static uint64_t next_random(uint64_t *state) {
@@ -84,12 +100,14 @@ static tess_status try_params(struct clblast_search *search, int index, const ch
     struct best_params params = search->best;
     struct trial trial;
     snprintf(params.text[index], CLBLAST_TEXT_SIZE, "%s", text);
-    tess_status status = measure(search->runner, &subject, search->problem, TESS_CONV_FWD,
-                                 "clblast", search->reference, &params, error, &trial);
+    tess_status status = measure(search->runner, &subject, search->problem, &cases[0], "clblast",
+                                 search->reference, &params, error, &trial);
     if (status || trial.status != DB_OK) return status;
     if (search->best_seconds > 0 && trial.seconds >= search->best_seconds) return TESS_OK;
-    printf("clblast %-14s %8.3f ms  %s\n", kernel->name, 1e3 * trial.seconds, text);
-    fflush(stdout);
+    if (!search->quiet) {
+        printf("clblast %-14s %8.3f ms  %s\n", kernel->name, 1e3 * trial.seconds, text);
+        fflush(stdout);
+    }
     search->best = params;
     search->best_seconds = trial.seconds;
     return TESS_OK;
@@ -126,58 +144,86 @@ static tess_status search_clblast(struct clblast_search *search, double seconds,
 
 /* ---------------------------------------------------------------- backends */
 
-static tess_status measure_backends(struct runner *runner, const char *problem, int pass,
-                                    const struct best_params *params, tess_error *error,
+/* What the backends of one case gave. */
+struct fc_trials {
+    struct trial trial[BACKENDS];
+};
+
+/* The fastest that works, which is what the database answers; -1: none. *second: the next one, or -1. */
+static int fastest(const struct fc_trials *trials, int *second) {
+    int first = -1;
+    *second = -1;
+    for (int i = 0; i < BACKENDS; i++) {
+        const struct trial *t = &trials->trial[i];
+        if (t->status != DB_OK) continue;
+        if (first < 0 || t->seconds < trials->trial[first].seconds) {
+            *second = first;
+            first = i;
+        } else if (*second < 0 || t->seconds < trials->trial[*second].seconds) {
+            *second = i;
+        }
+    }
+    return first;
+}
+
+static void print_case(const char *problem, const struct fc_case *c,
+                       const struct fc_trials *trials) {
+    int second, first = fastest(trials, &second);
+    printf("%-20s %-18s", problem, c->operation);
+    for (int i = 0; i < BACKENDS; i++)
+        if (trials->trial[i].status == DB_OK)
+            printf("  %s %.3f ms", backends[i], 1e3 * trials->trial[i].seconds);
+        else
+            printf("  %s failed: %s", backends[i], trials->trial[i].cause);
+    if (first >= 0) printf("  %s taken", backends[first]);
+    if (second >= 0)
+        printf(", %.2f times as fast as %s",
+               trials->trial[second].seconds / trials->trial[first].seconds, backends[second]);
+    printf("\n");
+    fflush(stdout);
+}
+
+static tess_status measure_backends(struct runner *runner, const char *problem,
+                                    const struct fc_case *c, const struct best_params *params,
+                                    struct tune_report *report, tess_error *error,
                                     double *conv_seconds) {
-    static const char *const backends[] = {"conv", "clblast"};
-    struct trial trials[2] = {0};
-    for (int i = 0; i < 2; i++) {
-        const struct db_subject subject = {.operation = operations[pass],
+    struct fc_trials trials = {0};
+    for (int i = 0; i < BACKENDS; i++) {
+        const struct db_subject subject = {.operation = c->operation,
                                            .problem = problem,
                                            .dtype = "f32",
                                            .algo = backends[i],
                                            .config = backends[i],
                                            .kernel_hash = "",
                                            .strict = true};
-        double reference = i && trials[0].status == DB_OK ? trials[0].seconds : 0;
-        tess_status status = measure(runner, &subject, problem, pass, backends[i], reference,
-                                     params, error, &trials[i]);
+        double reference = i && trials.trial[0].status == DB_OK ? trials.trial[0].seconds : 0;
+        tess_status status = measure(runner, &subject, problem, c, backends[i], reference, params,
+                                     error, &trials.trial[i]);
         if (status) return status;
+        tune_report_fc(report, problem, c->operation, backends[i], &trials.trial[i]);
     }
-    *conv_seconds = trials[0].status == DB_OK ? trials[0].seconds : 0;
-    bool both = trials[0].status == DB_OK && trials[1].status == DB_OK;
-    int first = trials[1].status == DB_OK &&
-                (trials[0].status != DB_OK || trials[1].seconds < trials[0].seconds);
-    printf("%-20s %-14s", problem, operations[pass]);
-    for (int i = 0; i < 2; i++)
-        if (trials[i].status == DB_OK)
-            printf("  %s %.3f ms", backends[i], 1e3 * trials[i].seconds);
-        else
-            printf("  %s failed: %s", backends[i], trials[i].cause);
-    if (both)
-        printf("  %s taken, %.2f times as fast", backends[first],
-               trials[!first].seconds / trials[first].seconds);
-    printf("\n");
-    fflush(stdout);
+    *conv_seconds = trials.trial[0].status == DB_OK ? trials.trial[0].seconds : 0;
+    if (report->json != stdout) print_case(problem, c, &trials);
     return TESS_OK;
 }
 
 tess_status tune_fc_run(struct runner *runner, const struct tune_fc_options *options,
-                        tess_error *error) {
+                        struct tune_report *report, tess_error *error) {
     struct clblast_search search = {.runner = runner,
                                     .problem = options->problems[0],
+                                    .quiet = report->json == stdout,
                                     .random = options->seed * 2654435761u + 88172645463325252u};
     tess_status status = TESS_OK;
     if (options->clblast_seconds > 0)
-        status = measure_backends(runner, options->problems[0], TESS_CONV_FWD, &search.best, error,
-                                  &search.reference);
+        status = measure_backends(runner, options->problems[0], &cases[0], &search.best, report,
+                                  error, &search.reference);
     if (!status && options->clblast_seconds > 0)
         status = search_clblast(&search, options->clblast_seconds, error);
     double conv_seconds;
     for (int i = 0; i < options->count && !status; i++)
-        for (int pass = 0; pass < 3 && !status; pass++)
-            if (options->passes[pass])
-                status = measure_backends(runner, options->problems[i], pass, &search.best, error,
-                                          &conv_seconds);
+        for (size_t k = 0; k < sizeof cases / sizeof *cases && !status; k++)
+            if (options->passes[cases[k].pass])
+                status = measure_backends(runner, options->problems[i], &cases[k], &search.best,
+                                          report, error, &conv_seconds);
     return status;
 }

@@ -15,9 +15,12 @@ struct tune_fc_options {
     uint64_t seed;
 };
 
-/* Measures through runner, records in its database (operations "fc_fwd", "fc_bwd_data", "fc_bwd_weights" with the backend as configuration;
-   "clblast" with a kernel's name as problem), prints lines to standard output. */
+struct tune_report;
+
+/* Measures through runner, records in its database (operations "fc_fwd", "fc_bwd_data", "fc_bwd_weights", the first two also with "_repack"
+   behind them, see db.h, with the backend as configuration; "clblast" with a kernel's name as problem), prints lines to standard output
+   unless the report's JSON goes there. */
 tess_status tune_fc_run(struct runner *runner, const struct tune_fc_options *options,
-                        tess_error *error);
+                        struct tune_report *report, tess_error *error);
 
 #endif

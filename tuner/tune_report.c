@@ -55,6 +55,19 @@ void tune_report_trial(struct tune_report *report, const struct tune_layer *laye
                          "cause", trial->cause));
 }
 
+void tune_report_fc(struct tune_report *report, const char *problem, const char *operation,
+                    const char *backend, const struct trial *trial) {
+    if (!report->json) return;
+    bool ok = trial->status == DB_OK;
+    write_line(report,
+               json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:f, s:s}", "event", "fc",
+                         "problem", problem, "operation", operation, "backend", backend, "status",
+                         db_status_name(trial->status), "ms", number(trial->seconds * 1e3, ok),
+                         "ms_mad", number(trial->mad * 1e3, ok), "max_err",
+                         number(trial->max_err, ok || trial->status == DB_WRONG_RESULT), "build_s",
+                         trial->build_seconds, "cause", trial->cause));
+}
+
 /* What the best configuration's row says. */
 struct summary {
     bool known;

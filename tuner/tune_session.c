@@ -241,7 +241,8 @@ tess_status tune_session_run(const struct tune_options *options, tess_error *err
     for (int round = 0; round < options->mode->round_count && !status; round++)
         status = run_round(&watcher, round, &turn, error);
     tune_progress_clear(&watcher.progress);
-    if (!status && options->fc.count) status = tune_fc_run(session->runner, &options->fc, error);
+    if (!status && options->fc.count)
+        status = tune_fc_run(session->runner, &options->fc, &watcher.report, error);
     if (session->layer_count && (session->trials || !status))
         tune_report_table(&watcher.report, session);
     tess_error ignored;

@@ -76,6 +76,7 @@ tess_status worker_fc_run(struct worker_fc *state, tess_context *ctx, const json
     if (!status) status = use_parameters(state, ctx, json_object_get(request, "parameters"));
     if (status) return status;
     desc.backend = text_of(request, "backend");
+    desc.repack = json_is_true(json_object_get(request, "repack"));
     double reference = json_number_value(json_object_get(request, "reference"));
     double start = timing_now();
     status = open_verified(ctx, &desc, pass, &mine, &result);

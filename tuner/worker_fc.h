@@ -1,8 +1,8 @@
 /* The worker's part in tuning fully connected layers: one backend, verified and timed beside the other.
 
-   do fc, problem, pass, backend, reference, parameters {kernel: text}    status, max_err, seconds, mad, build_seconds
+   do fc, problem, pass, repack, backend, reference, parameters {kernel: text}    status, max_err, seconds, mad, build_seconds
 
-   problem: "n64c4096k4096"; backend: "conv" or "clblast"; parameters: CLBlast's, to be put in force first; reference: seconds of "conv", or 0: with it,
+   problem: "n64c4096k4096"; repack: weights change before each call, see tess_fc_desc; backend: "conv", "clblast" or "stream"; parameters: CLBlast's, to be put in force first; reference: seconds of "conv", or 0: with it,
    seconds is reference times the ratio of both backends' times, taken in turn, so that drift divides out; max_err: relative to the bound, above 1 is wrong. */
 #ifndef TESSERA_TUNER_WORKER_FC_H
 #define TESSERA_TUNER_WORKER_FC_H

@@ -247,6 +247,46 @@ static void tuning_table(struct page *page, const json_t *layers) {
     page_table_end(page);
 }
 
+/* "fc_fwd_repack" -> the pass and whether packing counts. */
+static void fc_cells(struct page *page, const char *operation) {
+    static const char suffix[] = "_repack";
+    size_t length = strlen(operation), tail = sizeof suffix - 1;
+    bool repack = length > tail && strcmp(operation + length - tail, suffix) == 0;
+    const char *pass = strncmp(operation, "fc_", 3) == 0 ? operation + 3 : operation;
+    page_cell(page, "%.*s", (int)(strlen(pass) - (repack ? tail : 0)), pass);
+    page_cell(page, "%s", repack ? "packed in each call" : "stay");
+}
+
+static void fc_table(struct page *page, const json_t *rows) {
+    static const char *const heads[] = {"Problem", "Pass",          "Weights",
+                                        "Taken",   "Times as fast", "Milliseconds of each"};
+    const json_t *row;
+    size_t i;
+    if (!json_array_size(rows)) return;
+    page_heading(page, 3, NULL, "Fully connected layers");
+    TABLE(page, heads);
+    json_array_foreach(rows, i, row) {
+        char all[256] = "", one[3 * TEXT], times[TEXT], mad[TEXT];
+        const char *name;
+        json_t *backend;
+        json_object_foreach(json_object_get(row, "backends"), name, backend) {
+            size_t used = strlen(all);
+            snprintf(all + used, sizeof all - used, "%s%s %s", used ? ", " : "", name,
+                     show_interval(backend, "ms", "ms_mad", "", one));
+        }
+        page_cell(page, "%s", report_string(row, "problem"));
+        fc_cells(page, report_string(row, "operation"));
+        page_cell(page, "%s", *report_string(row, "taken") ? report_string(row, "taken") : "-");
+        if (report_number(row, "times") > 0)
+            page_cell(page, "%s +- %s of %s", show(report_number(row, "times"), times),
+                      show(report_number(row, "times_mad"), mad), report_string(row, "next"));
+        else
+            page_cell(page, "nothing to compare with");
+        page_cell(page, "%s", all);
+    }
+    page_table_end(page);
+}
+
 static void tuning_section(struct page *page, const json_t *source, struct plots *plots) {
     const json_t *tuning = json_object_get(source, "tuning");
     char a[TEXT], b[TEXT], c[TEXT];
@@ -256,6 +296,8 @@ static void tuning_section(struct page *page, const json_t *source, struct plots
                   "--mode rapid' makes some.");
         return;
     }
+    fc_table(page, json_object_get(tuning, "fully_connected"));
+    if (!(report_number(tuning, "trials") > 0)) return;
     double wall = report_number(tuning, "wall_seconds");
     double build = report_number(tuning, "build_seconds");
     page_text(page, "%s trials, of which %s failed. Compiling took %s s%s.",

@@ -78,7 +78,8 @@ static const char *check_layer(const json_t *row) {
 static const char *kind_of(const json_t *row, const char **why) {
     *why = NULL;
     const char *event = report_string(row, "event");
-    if (strcmp(event, "trial") == 0 || strcmp(event, "layer") == 0) return "trials";
+    if (strcmp(event, "trial") == 0 || strcmp(event, "layer") == 0 || strcmp(event, "fc") == 0)
+        return "trials";
     if (json_object_get(row, "roof")) {
         if (!json_is_string(json_object_get(row, "label")) || !positive(row, "value"))
             *why = "a roof without its label or value";

@@ -99,6 +99,61 @@ static void add_trial(json_t *out, const json_t *trial, const tess_device_info *
     count_up(json_object_get(out, "causes"), *status ? status : "unknown");
 }
 
+/* ---------------------------------------------------------------- fully connected layers */
+
+static json_t *fc_of(json_t *list, const json_t *trial) {
+    const char *problem = report_string(trial, "problem");
+    const char *operation = report_string(trial, "operation");
+    json_t *row;
+    size_t i;
+    json_array_foreach(list, i,
+                       row) if (strcmp(report_string(row, "problem"), problem) == 0 &&
+                                strcmp(report_string(row, "operation"), operation) == 0) return row;
+    row = json_pack("{s:s, s:s, s:{}}", "problem", problem, "operation", operation, "backends");
+    return row && !json_array_append_new(list, row) ? row : NULL;
+}
+
+static void add_fc(json_t *list, const json_t *trial) {
+    double ms = report_number(trial, "ms");
+    const char *backend = report_string(trial, "backend");
+    if (strcmp(report_string(trial, "status"), "ok") != 0 || !(ms > 0)) return;
+    json_t *row = fc_of(list, trial), *backends = json_object_get(row, "backends");
+    double before = report_number(json_object_get(backends, backend), "ms");
+    if (!row || before <= ms) return;
+    json_object_set_new(
+        backends, backend,
+        json_pack("{s:f, s:O?}", "ms", ms, "ms_mad", json_object_get(trial, "ms_mad")));
+}
+
+/* Who is taken, and by how much. */
+static void judge_fc(json_t *row) {
+    const char *name, *first = NULL, *second = NULL;
+    json_t *one, *backends = json_object_get(row, "backends");
+    double ms[2] = {INFINITY, INFINITY}, share[2] = {0};
+    json_object_foreach(backends, name, one) {
+        double own = report_number(one, "ms"), own_share = report_number(one, "ms_mad") / own;
+        int place = own < ms[0] ? 0 : own < ms[1] ? 1 : 2;
+        if (place == 0) {
+            ms[1] = ms[0];
+            share[1] = share[0];
+            second = first;
+            first = name;
+        }
+        if (place == 1) second = name;
+        if (place == 2) continue;
+        ms[place] = own;
+        share[place] = isfinite(own_share) ? own_share : 0;
+    }
+    if (!second) return;
+    double times = ms[1] / ms[0];
+    json_object_set_new(row, "taken", json_string(first));
+    json_object_set_new(row, "next", json_string(second));
+    json_object_set_new(row, "times", json_real(times));
+    json_object_set_new(row, "times_mad", json_real(times * hypot(share[0], share[1])));
+}
+
+/* ---------------------------------------------------------------- all of it */
+
 /* Time between the beginnings of neighbouring trials, as long as they follow each other: a longer pause is none of the tuner's. */
 static json_t *wall_seconds(const json_t *trials) {
     static const double pause = 60e6;
@@ -118,15 +173,20 @@ static json_t *wall_seconds(const json_t *trials) {
 }
 
 json_t *tuning_summary(json_t *trials, const tess_device_info *device) {
-    json_t *trial,
-        *out = json_pack("{s:i, s:i, s:{}, s:f, s:o, s:[]}", "trials", 0, "failed", 0, "causes",
-                         "build_seconds", 0.0, "wall_seconds", wall_seconds(trials), "layers");
+    json_t *trial, *out = json_pack("{s:i, s:i, s:{}, s:f, s:o, s:[], s:[]}", "trials", 0, "failed",
+                                    0, "causes", "build_seconds", 0.0, "wall_seconds",
+                                    wall_seconds(trials), "layers", "fully_connected");
+    json_t *fc = json_object_get(out, "fully_connected");
     size_t i;
     if (!out) return NULL;
-    json_array_foreach(trials, i, trial) if (strcmp(report_string(trial, "event"), "trial") == 0)
-        add_trial(out, trial, device);
+    json_array_foreach(trials, i, trial) {
+        const char *event = report_string(trial, "event");
+        if (strcmp(event, "trial") == 0) add_trial(out, trial, device);
+        if (strcmp(event, "fc") == 0) add_fc(fc, trial);
+    }
+    json_array_foreach(fc, i, trial) judge_fc(trial);
     json_array_foreach(json_object_get(out, "layers"), i, trial) json_object_del(trial, "begun");
-    if (json_integer_value(json_object_get(out, "trials")) > 0) return out;
+    if (json_integer_value(json_object_get(out, "trials")) > 0 || json_array_size(fc)) return out;
     json_decref(out);
     return NULL;
 }
@@ -139,14 +199,16 @@ enum { TRIALS_MAX = 20000 };
 static json_t *as_event(const json_t *line, const tess_device_info *device) {
     const json_t *problem = json_object_get(line, "problem");
     const char *operation = report_string(problem, "operation");
-    if (strncmp(operation, "conv_", 5) != 0 ||
+    bool fc = strncmp(operation, "fc_", 3) == 0;
+    if ((!fc && strncmp(operation, "conv_", 5) != 0) ||
         strcmp(report_string(json_object_get(line, "device"), "name"), device->name) != 0 ||
         strcmp(report_string(json_object_get(line, "env"), "driver"), device->driver_version) != 0)
         return NULL;
-    json_t *trial = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:f}", "event", "trial", "problem",
-                              report_string(problem, "key"), "pass", operation + 5, "algo",
-                              report_string(json_object_get(line, "kernel"), "algo"), "config",
-                              report_string(line, "config"), "status",
+    json_t *trial = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:f}", "event", fc ? "fc" : "trial",
+                              "problem", report_string(problem, "key"), fc ? "operation" : "pass",
+                              fc ? operation : operation + 5, "algo",
+                              report_string(json_object_get(line, "kernel"), "algo"),
+                              fc ? "backend" : "config", report_string(line, "config"), "status",
                               report_string(line, "status"), "begun", report_number(line, "begun"));
     const struct {
         const char *to, *from;

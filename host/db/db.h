@@ -5,7 +5,8 @@
                      problem                  best: the fastest good trials of each (device, env, problem), derived
 
    Operations and problems are text, so that everything tunable fits: operation "conv_fwd", "conv_bwd_data", "conv_bwd_weights"
-   with a problem key; "fc" with "n64c4096k4096"; "clblast" with a routine's name. */
+   with a problem key; "fc_fwd", "fc_fwd_repack" (with packing the weights), "fc_bwd_data", "fc_bwd_data_repack", "fc_bwd_weights" with
+   "n64c4096k4096"; "clblast" with a routine's name. */
 #ifndef TESSERA_DB_DB_H
 #define TESSERA_DB_DB_H
 

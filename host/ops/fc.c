@@ -61,6 +61,9 @@ static tess_status check_desc(tess_context *ctx, const tess_fc_desc *desc) {
 }
 
 static const char *const operations[FC_PASSES] = {"fc_fwd", "fc_bwd_data", "fc_bwd_weights"};
+/* What the tuning database calls a pass whose weights change before each call: its time includes packing them. */
+static const char *const repack_operations[FC_PASSES] = {"fc_fwd_repack", "fc_bwd_data_repack",
+                                                         "fc_bwd_weights"};
 
 static void print_problem(const tess_fc *fc, char text[64]) {
     snprintf(text, 64, "n%dc%dk%d", fc->desc.n, fc->desc.c, fc->desc.k);
@@ -72,8 +75,8 @@ static const struct fc_backend *measured_backend(const tess_fc *fc, enum fc_pass
     char problem[64], answer[CONV_CONFIG_SIZE];
     if (!advisor || !advisor->lookup) return NULL;
     print_problem(fc, problem);
-    if (!advisor->lookup(advisor->user, operations[pass], problem, answer, sizeof answer))
-        return NULL;
+    const char *operation = fc->desc.repack ? repack_operations[pass] : operations[pass];
+    if (!advisor->lookup(advisor->user, operation, problem, answer, sizeof answer)) return NULL;
     return find_backend(answer);
 }
 
