@@ -243,9 +243,11 @@ static inline void transform_window(__global const float *image, int room, int h
     }
 }
 
-/* m[WT][KB] = v[WT][channels] u[channels][KB], rows v_step and m_step floats apart. */
+/* m[WT][KB] = v[WT][channels] u[channels][KB], rows v_step and m_step floats apart. The weights from next on are asked for
+   meanwhile, share floats a channel: they come from beyond the second-level cache where there are many of them. */
 static inline void multiply(SPACE const float *v, int v_step, __global const float *u,
-                            SPACE float *m, int m_step, int channels) {
+                            SPACE float *m, int m_step, int channels, __global const float *next,
+                            int share) {
     floatv acc[WT][KV];
 #pragma unroll
     for (int j = 0; j < WT; j++)
@@ -263,11 +265,19 @@ static inline void multiply(SPACE const float *v, int v_step, __global const flo
 #pragma unroll
             for (int k = 0; k < KV; k++) acc[j][k] = FMA(a, w[k], acc[j][k]);
         }
+        PREFETCH(next, 0);
+        PREFETCH(next + 16, 0);
+        next += share;
     }
 #pragma unroll
     for (int j = 0; j < WT; j++)
 #pragma unroll
         for (int k = 0; k < KV; k++) VSTORE(acc[j][k], m + j * m_step + 16 * k);
+}
+
+/* Floats a channel, so that count tiles ask for a block of weights together: multiply asks for two lines a channel. */
+static inline int ahead_share(int count) {
+    return min((KB * WT + count - 1) / count, 32);
 }
 
 /* out = act(A^T m A + bias + residual) for one vector of lanes channels: rows x cols pixels of TILE x TILE exist, K floats apart,
@@ -360,6 +370,7 @@ conv_winograd_fused(__global const float *restrict source, __global const float 
     const int blocks = (Kg + KB - 1) / KB;
     /* One line more than the tiles take, so that positions do not fall into the same sets of a cache. */
     const int v_step = block_tiles * v_row + 16, m_step = block_tiles * KB + 16;
+    const int share = ahead_share(count);
 
     for (int t = 0; t < count; t++)
         transform_tile(source, first + t, group, N, H, W, C, P, Q, K, PT, PL, G, v + t * v_row,
@@ -371,9 +382,13 @@ conv_winograd_fused(__global const float *restrict source, __global const float 
             for (int t = pos; t < count; t += POSITIONS)
                 prefetch_outputs(first + t, group * Kg + block * KB, min(KB, Kg - block * KB), P, Q,
                                  SLICE_STEP(K), dest + SLICE_FIRST);
+            /* Positions follow each other, and so do blocks; the next work-group begins anew. */
+            __global const float *next = block + 1 < blocks || pos + 1 < POSITIONS
+                                             ? u + (size_t)(pos + 1) * Cg * KB
+                                             : packed;
             for (int t = 0; t < count; t += WT)
                 multiply(v + pos * v_step + t * v_row, v_row, u + (size_t)pos * Cg * KB,
-                         m + pos * m_step + t * KB, KB, Cg);
+                         m + pos * m_step + t * KB, KB, Cg, next + t / WT * Cg * share, share);
         }
         SYNCHRONIZE();
         for (int t = 0; t < count; t++)
@@ -405,9 +420,14 @@ conv_winograd_multiply(__global float *work, __global const float *restrict pack
     const int layer = (int)get_group_id(2), group = layer / POSITIONS, pos = layer % POSITIONS;
     __global const float *u =
         packed + ((size_t)(group * blocks + block) * POSITIONS + pos) * Cg * KB;
-    for (int t = first; t < min(first + block_tiles, tiles); t += WT)
+    /* The next work-group has the next block, or the first one of the next position. */
+    __global const float *next = block + 1 < blocks ? u + (size_t)POSITIONS * Cg * KB
+                                                    : u + (size_t)(1 - block * POSITIONS) * Cg * KB;
+    const int last = min(first + block_tiles, tiles), share = ahead_share(last - first);
+    for (int t = first; t < last; t += WT, next += Cg * share)
         multiply(work + ((size_t)layer * rows + t) * v_row, v_row, u,
-                 work + m_at + ((size_t)layer * rows + t) * m_row + block * KB, m_row, Cg);
+                 work + m_at + ((size_t)layer * rows + t) * m_row + block * KB, m_row, Cg, next,
+                 share);
 }
 
 /* Work-groups: (tiles, groups). */

@@ -14,7 +14,7 @@ enum { LANES = 16 }; /* of a work-group */
 static const struct conv_param params[PARAM_COUNT] = {
     [TILE] = {"tile", IN_ROWS, 2, {2, 4}},
     [KV] = {"kv", IN_ROWS, 4, {1, 2, 3, 4}},
-    [WT] = {"wt", IN_ROWS, 5, {4, 6, 7, 9, 14}},
+    [WT] = {"wt", IN_ROWS, 7, {4, 6, 7, 8, 9, 11, 14}},
     /* Tiles between two launches; 0: one fused kernel. */
     [CHUNK] = {"chunk", IN_ROWS, 5, {0, 128, 512, 2048, 8192}},
     /* Tiles of a block, in units of wt. */
