@@ -175,17 +175,16 @@ static tess_status time_round(struct conv_measure *measure, struct instance *ins
     }
     if (measure->peer) {
         which[works] = CONV_PEER;
-        work[works++] = (struct timed){.run = measure->peer->run, .user = instance->peer};
+        work[works++] = (struct timed){
+            .run = measure->peer->run, .user = instance->peer, .pause_seconds = PEER_PAUSE};
     }
     for (int i = 0; i < works; i++) {
         work[i].samples = row->series[which[i]] + row->count_samples;
         work[i].cpu = row->cpu[which[i]] + row->count_samples;
         work[i].runs_per_sample = row->runs[which[i]];
     }
-    tess_status status = timing_interleaved(
-        measure->ctx, work, works,
-        &(struct timing_options){.samples = measure->samples,
-                                 .pause_seconds = measure->peer ? PEER_PAUSE : 0});
+    tess_status status = timing_interleaved(measure->ctx, work, works,
+                                            &(struct timing_options){.samples = measure->samples});
     for (int i = 0; i < works; i++)
         row->runs[which[i]] = work[i].runs_per_sample;
     if (!status) row->count_samples += measure->samples;

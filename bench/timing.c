@@ -79,7 +79,6 @@ struct sampler {
     tess_context *ctx;
     double (*clock)(void);
     bool profiles;
-    double pause; /* seconds before a sample */
 };
 
 static double processor_now(void) {
@@ -117,8 +116,11 @@ static tess_status calibrate(const struct sampler *sampler, struct timed *work, 
     return status;
 }
 
-static tess_status settle(const struct sampler *sampler, const struct timed *work) {
-    const struct timespec pause = {.tv_nsec = (long)(sampler->pause * 1e9)};
+/* before: what ran before. */
+static tess_status settle(const struct sampler *sampler, const struct timed *before,
+                          const struct timed *work) {
+    double seconds_left = before->pause_seconds > 0 ? before->pause_seconds : 0.001;
+    const struct timespec pause = {.tv_nsec = (long)(seconds_left * 1e9)};
     nanosleep(&pause, NULL);
     if (work->runs_per_sample == 1) return TESS_OK;
     double seconds, device, cpu;
@@ -140,8 +142,7 @@ tess_status timing_interleaved(tess_context *ctx, struct timed *work, int count,
     int samples = options->samples ? options->samples : 15;
     double wanted = options->sample_seconds > 0 ? options->sample_seconds : 0.01;
     struct sampler sampler = {ctx, options->clock ? options->clock : timing_now,
-                              queue_profiles(ctx),
-                              options->pause_seconds > 0 ? options->pause_seconds : 0.001};
+                              queue_profiles(ctx)};
     double *seconds = calloc((size_t)(2 * samples * count), sizeof *seconds);
     if (!seconds)
         return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "timing: no memory for samples");
@@ -152,7 +153,7 @@ tess_status timing_interleaved(tess_context *ctx, struct timed *work, int count,
     for (int s = 0; s < samples && !status; s++)
         for (int i = 0; i < count && !status; i++) {
             int at = i * samples + s, runs = work[i].runs_per_sample;
-            if (count > 1) status = settle(&sampler, &work[i]);
+            if (count > 1) status = settle(&sampler, &work[(i + count - 1) % count], &work[i]);
             double cpu = 0;
             if (!status) status = sample(&sampler, &work[i], runs, &seconds[at], &device[at], &cpu);
             seconds[at] /= runs;

@@ -12,6 +12,7 @@ struct timed {
     double *
         samples; /* room for options.samples results, seconds a run in the order taken; NULL: not wanted */
     double *cpu; /* likewise: this process's processor time, seconds a run; NULL: not wanted */
+    double pause_seconds; /* after it, until its threads sleep, below 1; 0: 0.001 */
     /* Results, seconds a run: */
     double median, mad; /* mad: median of the absolute differences to the median */
     double best;
@@ -22,7 +23,6 @@ struct timed {
 struct timing_options {
     int samples;           /* of each piece; 0: 15 */
     double sample_seconds; /* a sample is as many runs as take this long; 0: 0.01 */
-    double pause_seconds;  /* between two pieces, below 1; 0: 0.001 */
     double (*clock)(void); /* seconds; NULL: timing_now. For tests */
 };
 
