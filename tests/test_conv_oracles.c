@@ -13,8 +13,7 @@ static void test_against_onednn(void **state) {
         for (int pass = 0; pass < 3 && t.d.pad_mode == TESS_PAD_ZERO; pass++) {
             tess_conv_options o = {.pass = (tess_conv_pass)pass};
             size_t count, length;
-            double *reference64 = conv_reference(&t, &o, &count, &length);
-            free(reference64);
+            conv_result_size(&t, o.pass, &count, &length);
             float *theirs = onednn_conv(&t.d, o.pass, t.x, t.w, t.dy);
             double *want = check_alloc(count * sizeof *want);
             for (size_t j = 0; j < count; j++)

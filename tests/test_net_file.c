@@ -8,7 +8,7 @@
 
 #include "net/safetensors.h"
 
-enum { ROWS = 2 };
+enum { ROWS = 3 };
 
 static const tess_net_options training = {.batch = ROWS, .training = true};
 

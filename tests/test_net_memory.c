@@ -7,7 +7,7 @@
 
 static const char *const names[] = {"everything", "residual", "bare-front", "linear",
                                     "normalised", "lenet5",   "resnet-tiny"};
-enum { NAMES = sizeof names / sizeof names[0], ROWS = 2 };
+enum { NAMES = sizeof names / sizeof names[0], ROWS = 3 };
 
 static int name_count(void) {
     return check_tiny() ? 5 : NAMES;

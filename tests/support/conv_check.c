@@ -73,20 +73,31 @@ void conv_data_free(struct conv_data *t) {
     free(t->x), free(t->w), free(t->dy), free(t->bias), free(t->residual);
 }
 
+void conv_result_size(const struct conv_data *t, tess_conv_pass pass, size_t *count,
+                      size_t *length) {
+    size_t taps = (size_t)t->d.r * (size_t)t->d.s, groups = (size_t)t->d.groups;
+    switch (pass) {
+    case TESS_CONV_FWD:
+        *count = t->ny, *length = taps * (size_t)t->d.c / groups;
+        break;
+    case TESS_CONV_BWD_DATA:
+        *count = t->nx, *length = taps * (size_t)t->d.k / groups;
+        break;
+    default:
+        *count = t->nw, *length = (size_t)t->d.n * (size_t)t->p * (size_t)t->q;
+    }
+}
+
 double *conv_reference(const struct conv_data *t, const tess_conv_options *o, size_t *count,
                        size_t *length) {
-    size_t filter = (size_t)(t->d.c / t->d.groups) * (size_t)t->d.r * (size_t)t->d.s;
+    conv_result_size(t, o->pass, count, length);
     switch (o->pass) {
     case TESS_CONV_FWD:
-        *count = t->ny, *length = filter;
         return ref_conv_fwd(&t->d, t->x, t->w, o->bias ? t->bias : NULL,
                             o->residual ? t->residual : NULL, o->act);
     case TESS_CONV_BWD_DATA:
-        *count = t->nx;
-        *length = (size_t)(t->d.k / t->d.groups) * (size_t)t->d.r * (size_t)t->d.s;
         return ref_conv_bwd_data(&t->d, t->dy, t->w);
     default:
-        *count = t->nw, *length = (size_t)t->d.n * (size_t)t->p * (size_t)t->q;
         return ref_conv_bwd_weights(&t->d, t->x, t->dy);
     }
 }

@@ -22,7 +22,11 @@ struct conv_data {
 struct conv_data conv_data_make(const char *key);
 void conv_data_free(struct conv_data *t);
 
-/* The result in float64, to be freed; its elements, and how many products each of them sums. */
+/* The elements of a pass's result, and how many products each of them sums. */
+void conv_result_size(const struct conv_data *t, tess_conv_pass pass, size_t *count,
+                      size_t *length);
+
+/* The result in float64, to be freed; count and length as above. */
 double *conv_reference(const struct conv_data *t, const tess_conv_options *o, size_t *count,
                        size_t *length);
 
