@@ -14,6 +14,7 @@
 #include "bench/timing.h"
 #include "core/byte_size.h"
 #include "core/context.h"
+#include "net/kernel_helper.h"
 
 static const char usage[] =
     "usage: tessera bench net --net NAME --batch N --mode train|infer [--json FILE]\n"
@@ -171,13 +172,9 @@ static tess_status measure_samples(tess_context *ctx, const struct request *requ
 }
 
 static tess_status measure(tess_context *ctx, const tess_graph *graph,
-                           const struct request *request) {
+                           const tess_net_options *options, const struct request *request) {
     struct net_work work = {.batch = request->batch, .training = request->training};
-    const tess_net_options options = {.batch = request->batch,
-                                      .training = request->training,
-                                      .without = request->without,
-                                      .memory_limit = request->memory};
-    tess_status status = tess_net_create(ctx, graph, &options, &work.net);
+    tess_status status = tess_net_create(ctx, graph, options, &work.net);
     if (!status) status = tess_net_init(work.net, 1);
     if (!status) status = fill(ctx, &work);
     if (!status)
@@ -186,21 +183,44 @@ static tess_status measure(tess_context *ctx, const tess_graph *graph,
     return status;
 }
 
+struct helper_context {
+    const tess_context_options *options;
+    tess_error *error;
+};
+
+static tess_status context_for_helper(void *user, tess_context **out) {
+    const struct helper_context *h = user;
+    tess_status status = tess_context_create(h->options, h->error, out);
+    return status ? status : tess_context_use_tuning(*out, NULL);
+}
+
 static int bench(const char *device, const struct request *request) {
     tess_error error = {0};
     tess_context *ctx = NULL;
     tess_graph *graph = NULL;
     const tess_context_options context = {.device = device, .profiling = request->layers};
+    const tess_net_options options = {.batch = request->batch,
+                                      .training = request->training,
+                                      .without = request->without,
+                                      .memory_limit = request->memory};
     if (tess_model_build(request->name, &request->zoo, &error, &graph)) return fail(1, error.text);
     int status = 1;
+    struct kernel_helper *helper = kernel_helper_start(
+        &(struct kernel_helper_job){.graph = graph,
+                                    .options = &options,
+                                    .context = context_for_helper,
+                                    .user = &(struct helper_context){&context, &error}});
     if (tess_context_create(&context, &error, &ctx)) {
         fail(1, error.text);
-    } else if (tess_context_use_tuning(ctx, NULL) || measure(ctx, graph, request)) {
-        fail(1, tess_context_last_error(ctx));
     } else {
-        status = 0;
+        kernel_helper_attach(helper, ctx);
+        if (tess_context_use_tuning(ctx, NULL) || measure(ctx, graph, &options, request))
+            fail(1, tess_context_last_error(ctx));
+        else
+            status = 0;
     }
     tess_context_destroy(ctx);
+    kernel_helper_end(helper);
     tess_graph_destroy(graph);
     return status;
 }

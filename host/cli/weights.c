@@ -1,5 +1,7 @@
 #include "cli/weights.h"
 
+#include "net/kernel_helper.h"
+
 #include <string.h>
 
 /* The path of a model's file may have changed; shapes tell whether the weights are its. */
@@ -29,6 +31,16 @@ static tess_status build_graph(const struct weights_request *request, struct wei
     return model_build(request->model, &options, NULL, error, &w->graph);
 }
 
+struct helper_context {
+    const struct cli *cli;
+    tess_error *error;
+};
+
+static tess_status context_for_helper(void *user, tess_context **out) {
+    const struct helper_context *h = user;
+    return cli_context(h->cli, h->error, out);
+}
+
 tess_status weights_open(const struct cli *cli, const struct weights_request *request,
                          tess_error *error, struct weights *out) {
     struct weights w = {0};
@@ -39,9 +51,16 @@ tess_status weights_open(const struct cli *cli, const struct weights_request *re
     if (!status && request->path)
         status = checkpoint_read_format(w.file, request->path, error, &w.format);
     if (!status) status = build_graph(request, &w, error);
-    if (!status) status = cli_context(cli, error, &w.ctx);
     if (status) goto fail;
     tess_net_options options = {.batch = request->batch, .memory_limit = request->memory};
+    w.helper = kernel_helper_start(
+        &(struct kernel_helper_job){.graph = w.graph,
+                                    .options = &options,
+                                    .context = context_for_helper,
+                                    .user = &(struct helper_context){cli, error}});
+    status = cli_context(cli, error, &w.ctx);
+    if (status) goto fail;
+    kernel_helper_attach(w.helper, w.ctx);
     status = tess_net_create(w.ctx, w.graph, &options, &w.net);
     if (!status)
         status =
@@ -62,6 +81,7 @@ fail:
 void weights_close(struct weights *weights) {
     tess_net_destroy(weights->net);
     tess_context_destroy(weights->ctx);
+    kernel_helper_end(weights->helper);
     tess_graph_destroy(weights->graph);
     safetensors_destroy(weights->file);
     *weights = (struct weights){0};

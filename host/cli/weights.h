@@ -11,6 +11,7 @@ struct weights {
     struct safetensors *file;
     struct input_format format;
     tess_graph *graph;
+    struct kernel_helper *helper; /* may be NULL */
     tess_context *ctx;
     tess_net *net;
     struct image_shape input; /* of the network */

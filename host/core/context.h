@@ -28,6 +28,9 @@ struct tess_context {
     struct plan_record *plans;    /* NULL: nobody wants to know. What was planned; borrowed */
     bool
         own_kernels_only; /* no CLBlast, which compiles on its own: with a bundle, and while one is made */
+    bool no_programs; /* program_get and program_kernel make empty shells: for what nobody runs */
+    void (*slow_build)(void *user); /* NULL: nobody. After a build that no cache had */
+    void *slow_build_user;
     bool clblast_tuned;           /* CLBlast's parameters were looked up in the tuning database */
     struct conv_advisor *advisor; /* NULL: none; owned */
     void (*advisor_destroy)(struct conv_advisor *advisor);

@@ -92,11 +92,14 @@ static tess_status build(tess_net *net, const struct net_debug *debug, uint64_t 
     if (!status) status = net_freeze(net);
     net->options.freeze_until = NULL; /* the caller's string may go */
     if (!status) status = check_statistics(net);
+    /* Of a network that is not kept, only the convolutions' programs are wanted. */
+    net->ctx->no_programs = debug && debug->go_on;
     if (!status) status = operators_create(net);
     if (!status) status = ports_create(net);
     if (!status) status = net_params_create(net);
     uint64_t after_params = counters->device_bytes;
     if (!status) status = net_lower(net);
+    if (debug && debug->go_on) return status ? status : convs_warm(net, debug);
     int count = net->instruction_count;
     if (!status) status = net_memory_bare(net, &limits, &net->memory.activations_kept);
     if (!status) status = net_fit(net, debug, (size_t)(counters->device_bytes - before));
@@ -121,6 +124,12 @@ static tess_status create(tess_context *ctx, const tess_graph *graph,
     net->repack = repack;
     net->classes = graph_classes(graph);
     tess_status status = build(net, debug, ctx->counters.device_bytes);
+    ctx->no_programs = false;
+    if (!status && debug && debug->go_on) {
+        tess_net_destroy(net);
+        *out = NULL;
+        return TESS_OK;
+    }
     if (!status) status = net_memory_create(net, debug);
     if (!status) {
         *out = net;

@@ -168,6 +168,10 @@ struct net_debug {
     bool no_sharing;       /* every slot has memory of its own */
     const char *conv_algo; /* of every convolution, for few programs; NULL: the planner's choice */
     size_t arena_limit;    /* most bytes of one allocation; 0: the device's */
+    /* No network, but each convolution's kernels built and run once, the last layer's first: for a process that fills the
+       driver's and our own cache from the other end. It stops early when go_on(user) says so. *out becomes NULL. */
+    bool (*go_on)(void *user);
+    void *go_on_user;
 };
 
 /* tess_net_create with wishes. debug may be NULL. */
@@ -274,6 +278,8 @@ bool conv_pass_of(const struct instruction *in, tess_conv_pass *pass);
 /* Makes the plans that were requested and gives them to the instructions. choices: [layer][pass], NULL where the planner decides;
    may be NULL. */
 tess_status convs_create(tess_net *net, const struct conv_choice *const *choices);
+/* Instead of that, as go_on in struct net_debug says. */
+tess_status convs_warm(tess_net *net, const struct net_debug *debug);
 
 /* ---- net_memory.c */
 

@@ -52,6 +52,30 @@ static tess_status create(tess_net *net, int layer, int pass, const struct conv_
                         pass == TESS_CONV_FWD ? "" : ", backward");
 }
 
+/* A plan whose program is new to the context is run once: some drivers generate code at the first launch. */
+static tess_status warm(tess_net *net, int layer, int pass) {
+    uint64_t before = net->ctx->counters.programs_compiled;
+    tess_status status = create(net, layer, pass, NULL);
+    tess_conv_plan **plan = &net->ops[layer].conv[pass];
+    if (!status && *plan && net->ctx->counters.programs_compiled > before)
+        status = conv_plan_run_once(*plan);
+    tess_conv_plan_destroy(*plan);
+    *plan = NULL;
+    return status;
+}
+
+tess_status convs_warm(tess_net *net, const struct net_debug *debug) {
+    tess_status status = TESS_OK;
+    net->ctx->no_programs = false;
+    for (int i = net->graph->count - 1; i >= 0; i--)
+        for (int pass = 2; pass >= 0; pass--) {
+            if (!net->ops[i].requests[pass].wanted) continue;
+            if (status || !debug->go_on(debug->go_on_user)) return status;
+            status = warm(net, i, pass);
+        }
+    return status;
+}
+
 tess_status convs_create(tess_net *net, const struct conv_choice *const *choices) {
     for (int i = 0; i < net->graph->count; i++) {
         for (int pass = 0; pass < 3; pass++) {

@@ -169,6 +169,10 @@ tess_status conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
                              const tess_conv_options *options, const struct conv_slice *slice,
                              const struct conv_choice *choice, tess_conv_plan **out);
 
+/* Runs it on whatever is in memory of its own, and waits: drivers that generate code at the first launch have done so
+   afterwards. */
+tess_status conv_plan_run_once(tess_conv_plan *plan);
+
 /* The first multiple of the device's base_align from bytes on: where the algorithm's workspace begins behind packed weights. */
 size_t conv_rest_offset(const tess_context *ctx, size_t packed);
 

@@ -230,3 +230,36 @@ tess_status tess_conv_plan_enqueue(tess_conv_plan *plan, const tess_conv_args *a
     if (!status) status = refresh_packed(plan, args);
     return status ? status : plan->choice.algo->enqueue(plan->state, args, plan->packed);
 }
+
+/* *tensor stays NULL for no elements. */
+static tess_status scratch(tess_context *ctx, size_t elements, tess_tensor **tensor) {
+    tess_tensor_desc desc = floats(elements * sizeof(float));
+    return elements ? tess_tensor_create(ctx, &desc, tensor) : TESS_OK;
+}
+
+tess_status conv_plan_run_once(tess_conv_plan *plan) {
+    const struct conv_problem *p = &plan->problem;
+    enum { X, W, Y, BIAS, RESIDUAL, WORKSPACE, COUNT };
+    const size_t elements[COUNT] = {conv_problem_x(p),
+                                    conv_problem_w(p),
+                                    conv_problem_y(p),
+                                    p->bias ? (size_t)p->d.k : 0,
+                                    p->residual ? conv_problem_y(p) : 0,
+                                    (plan->workspace + sizeof(float) - 1) / sizeof(float)};
+    tess_tensor *tensors[COUNT] = {NULL};
+    tess_status status = TESS_OK;
+    for (int i = 0; i < COUNT && !status; i++)
+        status = scratch(plan->ctx, elements[i], &tensors[i]);
+    tess_conv_args args = {.x = tensors[X],
+                           .w = tensors[W],
+                           .y = tensors[Y],
+                           .bias = tensors[BIAS],
+                           .residual = tensors[RESIDUAL],
+                           .workspace = tensors[WORKSPACE]};
+    if (!status) status = tess_conv_plan_enqueue(plan, &args);
+    if (!status) status = tess_context_finish(plan->ctx);
+    release_split(plan); /* views of the workspace */
+    for (int i = 0; i < COUNT; i++)
+        tess_tensor_destroy(tensors[i]);
+    return status;
+}
