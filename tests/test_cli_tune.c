@@ -91,6 +91,18 @@ static void check_layer_line(json_t *line) {
     assert_true(json_is_true(json_object_get(line, "verified")));
 }
 
+/* The last trial says where its time went. */
+static void check_trial_times(const char *text) {
+    static const char *const parts[] = {"build_s", "verify_s", "run_s", "search_s"};
+    json_t *line = NULL;
+    count_events(text, "trial", &line);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        double seconds = json_real_value(json_object_get(line, parts[i]));
+        if (!(seconds > 0 && seconds < 30)) fail_msg("%s: %g", parts[i], seconds);
+    }
+    json_decref(line);
+}
+
 /* The planner answers from the database in the default place. */
 static void check_plan(const char *config) {
     tess_context *ctx;
@@ -122,6 +134,7 @@ static void test_tune_then_plan(void **state) {
     char *text = folder_read(folder, "log.json", NULL);
     int trials = count_events(text, "trial", NULL);
     assert_true(trials >= 1);
+    check_trial_times(text);
     assert_int_equal(count_events(text, "layer", &line), 1);
     check_layer_line(line);
     assert_int_equal(json_integer_value(json_object_get(line, "evaluations")), trials);

@@ -120,6 +120,71 @@ static void test_merge(void **state) {
     db_close(other);
 }
 
+/* A good trial that says where its time went: 2, 3 and 4 s. */
+static void add_timed(struct db *db, const char *config) {
+    int64_t id;
+    struct db_subject own = subject;
+    const struct db_result result = {.status = DB_OK,
+                                     .seconds = 1,
+                                     .build_seconds = 1,
+                                     .verify_seconds = 2,
+                                     .run_seconds = 3,
+                                     .search_seconds = 4};
+    own.config = config;
+    assert_int_equal(db_trial_begin(db, &own, NULL, &id), TESS_OK);
+    assert_int_equal(db_trial_end(db, id, &result, NULL), TESS_OK);
+}
+
+/* Times of an export's lines, in its order; one that is missing is 0. */
+static void check_times(const char *folder, const char *name, const double run[], int count) {
+    char *text = folder_read(folder, name, NULL), *rest = NULL;
+    int lines = 0;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        const char *at = strstr(line, "\"run_seconds\":");
+        assert_true(lines < count);
+        assert_true((at ? strtod(at + strlen("\"run_seconds\":"), NULL) : 0) == run[lines++]);
+        assert_true(!at ||
+                    (strstr(line, "\"verify_seconds\":2") && strstr(line, "\"search_seconds\":4")));
+    }
+    assert_int_equal(lines, count);
+    free(text);
+}
+
+/* A file of a version that did not ask where time goes is opened, keeps its trials and takes new ones; one that cannot be written is
+   read. Export and import keep the times. */
+static void test_times(void **state) {
+    char one[FOLDER_PATH_SIZE], two[FOLDER_PATH_SIZE], other_folder[FOLDER_PATH_SIZE];
+    long rows;
+    struct db *db = db_fixture_open(*state, "cpu", "1");
+    db_fixture_add(db, &(struct db_fixture_trial){.problem = KEY, .config = "old", .seconds = 1});
+    db->has_times = false; /* as where the columns cannot be added */
+    export_to(db, folder_path(*state, "one.jsonl", one));
+    check_times(*state, "one.jsonl", (const double[]){0}, 1);
+    db_close(db);
+    sqlite3 *handle = NULL;
+    assert_int_equal(sqlite3_open(db_fixture_path(*state), &handle), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(handle,
+                                  "ALTER TABLE trial DROP COLUMN verify_seconds;"
+                                  "ALTER TABLE trial DROP COLUMN run_seconds;"
+                                  "ALTER TABLE trial DROP COLUMN search_seconds",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(handle);
+
+    db = db_fixture_open(*state, "cpu", "1");
+    add_timed(db, "new");
+    assert_int_equal(export_to(db, one), 2);
+    check_times(*state, "one.jsonl", (const double[]){0, 3}, 2);
+    folder_create(other_folder);
+    struct db *other = db_fixture_open(other_folder, "cpu", "1");
+    assert_int_equal(db_import(other, one, false, NULL, &rows), TESS_OK);
+    export_to(other, folder_path(*state, "two.jsonl", two));
+    check_times(*state, "two.jsonl", (const double[]){0, 3}, 2);
+    db_close(other);
+    db_close(db);
+    folder_remove(other_folder);
+}
+
 /* text: what the export's file becomes by the change. Nothing of it may get in. */
 static void check_refused(const char *folder, const char *text, size_t size, const char *why) {
     char bad[FOLDER_PATH_SIZE];
@@ -239,8 +304,12 @@ static void test_prune(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_round_trip), IN_FOLDER(test_merge), IN_FOLDER(test_bad_files),
-        IN_FOLDER(test_list),       IN_FOLDER(test_prune),
+        IN_FOLDER(test_round_trip),
+        IN_FOLDER(test_merge),
+        IN_FOLDER(test_bad_files),
+        IN_FOLDER(test_list),
+        IN_FOLDER(test_prune),
+        cmocka_unit_test_setup_teardown(test_times, folder_setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -314,6 +314,40 @@ static void test_fully_connected(void **state) {
     free(html), free(md);
 }
 
+/* The tuning page of these lines of `tune --json`, as Markdown. */
+static char *tuning_page(const char *folder, const char *text) {
+    char path[FOLDER_PATH_SIZE], out[FOLDER_PATH_SIZE];
+    folder_write_text(folder, "t.json", text);
+    assert_program(RUN("report", "--out", folder_path(folder, "t.html", out), "--from",
+                       folder_path(folder, "t.json", path)),
+                   0, NULL);
+    char *html = folder_read(folder, "t.html", NULL);
+    check_html(html);
+    check_no_nan(html);
+    free(html);
+    return folder_read(folder, "t.md", NULL);
+}
+
+/* Where a search's time went; trials of older versions do not know. */
+static void test_time_split(void **state) {
+#define TRIAL                                                                                      \
+    "{\"event\":\"trial\",\"problem\":\"n1\",\"pass\":\"fwd\",\"config\":\"c\",\"status\":\"ok\"," \
+    "\"ms\":1,\"build_s\":1"
+    char *md = tuning_page(*state, TRIAL "}\n" TRIAL "}\n");
+    assert_non_null(strstr(md, "do not say where their time went"));
+    assert_non_null(strstr(md, "Compiling took 2 s"));
+    free(md);
+    md = tuning_page(*state, TRIAL "}\n" TRIAL ",\"verify_s\":2,\"run_s\":4,\"search_s\":1}\n" TRIAL
+                                   ",\"verify_s\":2,\"run_s\":4,\"search_s\":1}\n");
+    assert_non_null(strstr(md, "2 of them say where their time went"));
+    assert_non_null(strstr(md, "| build: compiling, making buffers | 2 | 12.5 % |"));
+    assert_non_null(strstr(md, "| verify: against float64 | 4 | 25 % |"));
+    assert_non_null(strstr(md, "| run: timing | 8 | 50 % |"));
+    assert_non_null(strstr(md, "| search: choosing, recording, waiting | 2 | 12.5 % |"));
+    free(md);
+#undef TRIAL
+}
+
 /* The measuring itself: roofs, and a report of this machine from what bench kept. */
 static void test_this_machine(void **state) {
     const char *folder = *state;
@@ -345,6 +379,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_bad_input, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_plain_lines, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_fully_connected, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_time_split, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_this_machine, folder_setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/timing.h"
 #include "tuner/measure.h"
 #include "tuner/workbench.h"
 #include "tuner/worker.h"
@@ -29,6 +30,8 @@ struct runner {
     bool strict;
     char incumbent[CONV_CONFIG_SIZE]; /* "": none */
     double reference;                 /* seconds of the incumbent */
+    double since;                     /* the moment up to which time is accounted for in trials */
+    double prepared; /* of the time since: verification, which the next trial takes over */
 };
 
 /* ---------------------------------------------------------------- asking */
@@ -67,6 +70,15 @@ static enum db_status ask_status(struct runner *runner, json_t *request, double 
     return status;
 }
 
+/* The same, and adds what it took to *spent. */
+static enum db_status ask_timed(struct runner *runner, json_t *request, double seconds,
+                                json_t **reply, char *cause, size_t size, double *spent) {
+    double start = timing_now();
+    enum db_status status = ask(runner, request, seconds, reply, cause, size);
+    *spent += timing_now() - start;
+    return status;
+}
+
 static double real_of(const json_t *reply, const char *key) {
     return json_number_value(json_object_get(reply, key));
 }
@@ -98,11 +110,11 @@ static tess_status greet(struct runner *runner, tess_error *error) {
 static enum db_status send_open(struct runner *runner, json_t **reply, char *cause, size_t size) {
     char key[TESS_CONV_KEY_SIZE];
     tess_conv_desc_key(&runner->problem.d, key);
-    return ask(runner,
-               json_pack("{s:s, s:s, s:i, s:b, s:f}", "do", "open", "problem", key, "pass",
-                         (int)runner->problem.pass, "strict", runner->strict, "macs",
-                         runner->options.macs),
-               start_seconds + 60, reply, cause, size);
+    return ask_timed(runner,
+                     json_pack("{s:s, s:s, s:i, s:b, s:f}", "do", "open", "problem", key, "pass",
+                               (int)runner->problem.pass, "strict", runner->strict, "macs",
+                               runner->options.macs),
+                     start_seconds + 60, reply, cause, size, &runner->prepared);
 }
 
 static enum db_status send_build(struct runner *runner, const char *printed, long trial,
@@ -174,6 +186,7 @@ tess_status runner_create(const struct runner_options *options, struct db *db, t
     if (!(o->macs > 0)) o->macs = 2e7;
     tess_status status = ensure_worker(runner, error);
     if (!status) status = db_set_device(db, &runner->device, error);
+    runner->since = timing_now();
     if (status) {
         runner_destroy(runner);
         return status;
@@ -310,19 +323,21 @@ static void attempt(struct runner *runner, const char *printed, bool whole, stru
                     struct measured *measured) {
     json_t *reply;
     size_t size = sizeof trial->cause;
+    double start = timing_now();
     trial->status = send_build(runner, printed, runner->trials, &reply, trial->cause, size);
-    trial->build_seconds = real_of(reply, "build_seconds");
+    trial->build_seconds = timing_now() - start;
     trial->bytes = (size_t)real_of(reply, "bytes");
     json_decref(reply);
     if (trial->status != DB_OK) return;
     json_t *request = json_pack("{s:s, s:I}", "do", "verify", "trial", (json_int_t)runner->trials);
-    trial->status = ask(runner, request, run_deadline(runner), &reply, trial->cause, size);
+    trial->status = ask_timed(runner, request, run_deadline(runner), &reply, trial->cause, size,
+                              &trial->verify_seconds);
     trial->max_err = real_of(reply, "max_err");
     json_decref(reply);
     if (trial->status != DB_OK) return;
-    trial->status = ask(runner, race_request(runner, whole),
-                        run_deadline(runner) + 500 * runner->options.sample_seconds, &reply,
-                        trial->cause, size);
+    trial->status = ask_timed(runner, race_request(runner, whole),
+                              run_deadline(runner) + 500 * runner->options.sample_seconds, &reply,
+                              trial->cause, size, &trial->run_seconds);
     trial->seconds = real_of(reply, "seconds");
     trial->mad = real_of(reply, "mad");
     measured->sample_count = read_samples(reply, measured->samples);
@@ -340,8 +355,19 @@ static void adopt_if_better(struct runner *runner, const char *printed, struct t
     ask_status(runner, json_pack("{s:s}", "do", "adopt"), start_seconds, cause, sizeof cause);
 }
 
-static tess_status record(struct runner *runner, int64_t id, const struct trial *trial,
+/* Shares out the time since the last trial. */
+static void account(struct runner *runner, struct trial *trial) {
+    double now = timing_now();
+    trial->verify_seconds += runner->prepared;
+    double known = trial->build_seconds + trial->verify_seconds + trial->run_seconds;
+    trial->search_seconds = fmax(now - runner->since - known, 0);
+    runner->since = now;
+    runner->prepared = 0;
+}
+
+static tess_status record(struct runner *runner, int64_t id, struct trial *trial,
                           const struct measured *measured, tess_error *error) {
+    account(runner, trial);
     struct db_result result = {.status = trial->status,
                                .samples = measured->samples,
                                .sample_count = measured->sample_count,
@@ -350,6 +376,9 @@ static tess_status record(struct runner *runner, int64_t id, const struct trial 
                                .max_err = trial->max_err,
                                .bytes = trial->bytes,
                                .build_seconds = trial->build_seconds,
+                               .verify_seconds = trial->verify_seconds,
+                               .run_seconds = trial->run_seconds,
+                               .search_seconds = trial->search_seconds,
                                .cause = trial->cause[0] ? trial->cause : NULL};
     /* Not the configuration's fault. */
     if (runner->interrupted) result.status = DB_REFUSED;
@@ -431,10 +460,10 @@ tess_status runner_verify_winner(struct runner *runner, const char *printed, dou
     if (!status) status = make_subject(runner, printed, error, &names, &subject);
     if (status) return status;
     runner->builds += 3;
-    trial.status =
-        ask(runner, json_pack("{s:s, s:s, s:f}", "do", "winner", "config", printed, "macs", macs),
-            3 * runner->options.build_seconds + 5 * run_deadline(runner) + 1e-7 * macs, &reply,
-            trial.cause, sizeof trial.cause);
+    trial.status = ask_timed(
+        runner, json_pack("{s:s, s:s, s:f}", "do", "winner", "config", printed, "macs", macs),
+        3 * runner->options.build_seconds + 5 * run_deadline(runner) + 1e-7 * macs, &reply,
+        trial.cause, sizeof trial.cause, &runner->prepared);
     trial.max_err = real_of(reply, "max_err");
     json_decref(reply);
     if (runner->interrupted) return interrupted(error);
@@ -463,6 +492,8 @@ tess_status runner_request(struct runner *runner, const struct db_subject *subje
     trial.mad = real_of(reply, "mad");
     trial.max_err = real_of(reply, "max_err");
     trial.build_seconds = real_of(reply, "build_seconds");
+    trial.verify_seconds = real_of(reply, "verify_seconds");
+    trial.run_seconds = real_of(reply, "run_seconds");
     json_decref(reply);
     status = record(runner, trial.id, &trial, &measured, error);
     if (status) return status;

@@ -21,7 +21,9 @@ struct trial {
     enum db_status status;
     double seconds, mad; /* of a run, on the scale of the problem's first incumbent */
     double max_err;      /* relative to what rounding explains */
-    double build_seconds;
+    /* Of the session's time, as the parent sees it: search is what the others leave since the last trial, for choosing this one,
+       starting workers and the database; what a problem's opening and a winner's verification took counts as verification of the next trial. */
+    double build_seconds, verify_seconds, run_seconds, search_seconds;
     size_t bytes;
     bool best;  /* it is the incumbent now */
     int64_t id; /* of its row */

@@ -43,16 +43,18 @@ void tune_report_trial(struct tune_report *report, const struct tune_layer *laye
     if (!report->json) return;
     int at = space_find_printed(layer->space, config);
     bool ok = trial->status == DB_OK;
-    write_line(report,
-               json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:f, s:s}", "event",
-                         "trial", "problem", layer->key, "pass",
-                         conv_pass_name(layer->problem.pass), "algo",
-                         at >= 0 ? layer->space->list[at].algo->name : "", "config", config,
-                         "status", db_status_name(trial->status), "ms",
-                         number(trial->seconds * 1e3, ok), "ms_mad", number(trial->mad * 1e3, ok),
-                         "max_err", number(trial->max_err, ok || trial->status == DB_WRONG_RESULT),
-                         "bytes", (json_int_t)trial->bytes, "build_s", trial->build_seconds,
-                         "cause", trial->cause));
+    write_line(
+        report,
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:s}",
+                  "event", "trial", "problem", layer->key, "pass",
+                  conv_pass_name(layer->problem.pass), "algo",
+                  at >= 0 ? layer->space->list[at].algo->name : "", "config", config, "status",
+                  db_status_name(trial->status), "ms", number(trial->seconds * 1e3, ok), "ms_mad",
+                  number(trial->mad * 1e3, ok), "max_err",
+                  number(trial->max_err, ok || trial->status == DB_WRONG_RESULT), "bytes",
+                  (json_int_t)trial->bytes, "build_s", trial->build_seconds, "verify_s",
+                  trial->verify_seconds, "run_s", trial->run_seconds, "search_s",
+                  trial->search_seconds, "cause", trial->cause));
 }
 
 void tune_report_fc(struct tune_report *report, const char *problem, const char *operation,

@@ -188,10 +188,12 @@ static json_t *do_fc(struct worker *worker, const json_t *request) {
     struct worker_fc_result result;
     tess_status status = worker_fc_run(&worker->fc, worker->ctx, request, &result);
     if (status) return failed(worker, status);
-    return json_pack(
-        "{s:i, s:s, s:f, s:f, s:f, s:f}", "status", result.right ? DB_OK : DB_WRONG_RESULT, "cause",
-        result.right ? "" : "elements differ from the float64 product", "max_err", result.max_err,
-        "seconds", result.seconds, "mad", result.mad, "build_seconds", result.build_seconds);
+    return json_pack("{s:i, s:s, s:f, s:f, s:f, s:f, s:f, s:f}", "status",
+                     result.right ? DB_OK : DB_WRONG_RESULT, "cause",
+                     result.right ? "" : "elements differ from the float64 product", "max_err",
+                     result.max_err, "seconds", result.seconds, "mad", result.mad, "build_seconds",
+                     result.build_seconds, "verify_seconds", result.verify_seconds, "run_seconds",
+                     result.run_seconds);
 }
 
 static json_t *do_peak(struct worker *worker, const json_t *request) {

@@ -38,10 +38,13 @@ static double error_bound(const tess_fc_desc *desc, tess_conv_pass pass) {
 
 static tess_status open_verified(tess_context *ctx, const tess_fc_desc *desc, tess_conv_pass pass,
                                  struct fc_work *work, struct worker_fc_result *result) {
-    double err = NAN;
+    double err = NAN, start = timing_now();
     tess_status status = fc_work_open(ctx, desc, pass, work);
+    double opened = timing_now();
     if (!status) status = fc_work_run(work);
     if (!status) status = fc_work_error(work, CHECKED_ELEMENTS, &err);
+    result->build_seconds += opened - start;
+    result->verify_seconds += timing_now() - opened;
     if (status) return status;
     double relative = err / error_bound(desc, pass);
     result->right = relative <= 1;
@@ -69,7 +72,7 @@ static tess_status time_both(tess_context *ctx, struct fc_work *mine, struct fc_
 tess_status worker_fc_run(struct worker_fc *state, tess_context *ctx, const json_t *request,
                           struct worker_fc_result *out) {
     struct fc_work mine = {0}, conv = {0};
-    struct worker_fc_result result = {0}, ignored;
+    struct worker_fc_result result = {0}, other = {0};
     tess_fc_desc desc;
     tess_conv_pass pass = (tess_conv_pass)json_integer_value(json_object_get(request, "pass"));
     tess_status status = fc_problem_parse(text_of(request, "problem"), &ctx->error, &desc);
@@ -78,14 +81,16 @@ tess_status worker_fc_run(struct worker_fc *state, tess_context *ctx, const json
     desc.backend = text_of(request, "backend");
     desc.repack = json_is_true(json_object_get(request, "repack"));
     double reference = json_number_value(json_object_get(request, "reference"));
-    double start = timing_now();
     status = open_verified(ctx, &desc, pass, &mine, &result);
-    result.build_seconds = timing_now() - start;
     if (!status && result.right) {
         desc.backend = "conv";
-        if (reference > 0) status = open_verified(ctx, &desc, pass, &conv, &ignored);
+        if (reference > 0) status = open_verified(ctx, &desc, pass, &conv, &other);
+        result.build_seconds += other.build_seconds;
+        result.verify_seconds += other.verify_seconds;
+        double start = timing_now();
         if (!status)
             status = time_both(ctx, &mine, reference > 0 ? &conv : NULL, reference, &result);
+        result.run_seconds = timing_now() - start;
     }
     fc_work_close(&mine);
     fc_work_close(&conv);

@@ -1,6 +1,7 @@
 /* The worker's part in tuning fully connected layers: one backend, verified and timed beside the other.
 
-   do fc, problem, pass, repack, backend, reference, parameters {kernel: text}    status, max_err, seconds, mad, build_seconds
+   do fc, problem, pass, repack, backend, reference, parameters {kernel: text}    status, max_err, seconds, mad,
+                                                                                 build_seconds, verify_seconds, run_seconds
 
    problem: "n64c4096k4096"; repack: weights change before each call, see tess_fc_desc; backend: "conv", "clblast" or "stream"; parameters: CLBlast's, to be put in force first; reference: seconds of "conv", or 0: with it,
    seconds is reference times the ratio of both backends' times, taken in turn, so that drift divides out; max_err: relative to the bound, above 1 is wrong. */
@@ -20,7 +21,8 @@ struct worker_fc {
 
 struct worker_fc_result {
     bool right;
-    double max_err, seconds, mad, build_seconds;
+    double max_err, seconds, mad;
+    double build_seconds, verify_seconds, run_seconds; /* that the request took */
 };
 
 tess_status worker_fc_run(struct worker_fc *state, tess_context *ctx, const json_t *request,

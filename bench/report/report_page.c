@@ -287,9 +287,53 @@ static void fc_table(struct page *page, const json_t *rows) {
     page_table_end(page);
 }
 
+/* Trials of older versions say only what compiling took. */
+static void old_split(struct page *page, const json_t *tuning) {
+    double wall = report_number(tuning, "wall_seconds");
+    double build = report_number(tuning, "build_seconds");
+    char a[TEXT], b[TEXT];
+    page_text(page,
+              "These trials do not say where their time went, beside compiling: a version of "
+              "Tessera that did not ask made them. Compiling took %s s%s.",
+              show(build, a), wall > 0 ? " of the processes' time" : "");
+    if (wall > 0)
+        page_text(page,
+                  "From the beginning of the first trial to the last, pauses left out: %s s; what "
+                  "compiling did not take (%s s) went into verification, timing and the search.",
+                  show(wall, a), show(fmax(wall - build, 0), b));
+}
+
+static void time_split(struct page *page, const json_t *tuning) {
+    static const char *const heads[] = {"Time went into", "Seconds", "Share"};
+    static const char *const parts[][2] = {{"build", "build: compiling, making buffers"},
+                                           {"verify", "verify: against float64"},
+                                           {"run", "run: timing"},
+                                           {"search", "search: choosing, recording, waiting"}};
+    const json_t *split = json_object_get(tuning, "split");
+    double trials = report_number(split, "trials"), sum = 0;
+    char a[TEXT], b[TEXT];
+    if (!(trials > 0)) {
+        old_split(page, tuning);
+        return;
+    }
+    if (trials < report_number(tuning, "trials"))
+        page_text(page, "%s of them say where their time went; older ones do not.",
+                  show(trials, a));
+    for (size_t i = 0; i < 4; i++)
+        sum += report_number(split, parts[i][0]);
+    TABLE(page, heads);
+    for (size_t i = 0; i < 4; i++) {
+        double seconds = report_number(split, parts[i][0]);
+        page_cell(page, "%s", parts[i][1]);
+        page_cell(page, "%s", show(seconds, a));
+        page_cell(page, "%s %%", show(sum > 0 ? 100 * seconds / sum : 0, b));
+    }
+    page_table_end(page);
+}
+
 static void tuning_section(struct page *page, const json_t *source, struct plots *plots) {
     const json_t *tuning = json_object_get(source, "tuning");
-    char a[TEXT], b[TEXT], c[TEXT];
+    char a[TEXT], b[TEXT];
     if (!json_is_object(tuning)) {
         page_text(page,
                   "No trials are known of this device: 'tessera tune --net resnet18 --batch 8 "
@@ -298,16 +342,9 @@ static void tuning_section(struct page *page, const json_t *source, struct plots
     }
     fc_table(page, json_object_get(tuning, "fully_connected"));
     if (!(report_number(tuning, "trials") > 0)) return;
-    double wall = report_number(tuning, "wall_seconds");
-    double build = report_number(tuning, "build_seconds");
-    page_text(page, "%s trials, of which %s failed. Compiling took %s s%s.",
-              show(report_number(tuning, "trials"), a), show(report_number(tuning, "failed"), b),
-              show(build, c), wall > 0 ? " of the processes' time" : "");
-    if (wall > 0)
-        page_text(page,
-                  "From the beginning of the first trial to the last, pauses left out: %s s; what "
-                  "compiling did not take (%s s) went into verification, timing and the search.",
-                  show(wall, a), show(fmax(wall - build, 0), b));
+    page_text(page, "%s trials, of which %s failed.", show(report_number(tuning, "trials"), a),
+              show(report_number(tuning, "failed"), b));
+    time_split(page, tuning);
     plot_convergence(plots, page, tuning);
     causes_table(page, tuning);
     tuning_table(page, json_object_get(tuning, "layers"));

@@ -79,6 +79,19 @@ static void add_good(json_t *layer, const json_t *trial, json_int_t evaluations)
                                     isfinite(seconds) ? json_real(seconds) : json_null(), ms));
 }
 
+static void add_split(json_t *split, const json_t *trial) {
+    static const char *const parts[][2] = {
+        {"build", "build_s"}, {"verify", "verify_s"}, {"run", "run_s"}, {"search", "search_s"}};
+    if (!isfinite(report_number(trial, "search_s"))) return;
+    count_up(split, "trials");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        double seconds = report_number(trial, parts[i][1]);
+        if (isfinite(seconds))
+            json_object_set_new(split, parts[i][0],
+                                json_real(report_number(split, parts[i][0]) + seconds));
+    }
+}
+
 static void add_trial(json_t *out, const json_t *trial, const tess_device_info *device) {
     json_t *layer = layer_of(json_object_get(out, "layers"), trial, device);
     const char *status = report_string(trial, "status");
@@ -90,6 +103,7 @@ static void add_trial(json_t *out, const json_t *trial, const tess_device_info *
     if (isfinite(build))
         json_object_set_new(out, "build_seconds",
                             json_real(report_number(out, "build_seconds") + build));
+    add_split(json_object_get(out, "split"), trial);
     if (strcmp(status, "ok") == 0) {
         add_good(layer, trial, evaluations);
         return;
@@ -173,9 +187,11 @@ static json_t *wall_seconds(const json_t *trials) {
 }
 
 json_t *tuning_summary(json_t *trials, const tess_device_info *device) {
-    json_t *trial, *out = json_pack("{s:i, s:i, s:{}, s:f, s:o, s:[], s:[]}", "trials", 0, "failed",
-                                    0, "causes", "build_seconds", 0.0, "wall_seconds",
-                                    wall_seconds(trials), "layers", "fully_connected");
+    json_t *trial,
+        *out = json_pack("{s:i, s:i, s:{}, s:f, s:o, s:{s:i, s:f, s:f, s:f, s:f}, s:[], s:[]}",
+                         "trials", 0, "failed", 0, "causes", "build_seconds", 0.0, "wall_seconds",
+                         wall_seconds(trials), "split", "trials", 0, "build", 0.0, "verify", 0.0,
+                         "run", 0.0, "search", 0.0, "layers", "fully_connected");
     json_t *fc = json_object_get(out, "fully_connected");
     size_t i;
     if (!out) return NULL;
@@ -213,7 +229,9 @@ static json_t *as_event(const json_t *line, const tess_device_info *device) {
     const struct {
         const char *to, *from;
         double scale;
-    } numbers[] = {{"ms", "seconds", 1e3}, {"ms_mad", "mad", 1e3}, {"build_s", "build_seconds", 1}};
+    } numbers[] = {{"ms", "seconds", 1e3},          {"ms_mad", "mad", 1e3},
+                   {"build_s", "build_seconds", 1}, {"verify_s", "verify_seconds", 1},
+                   {"run_s", "run_seconds", 1},     {"search_s", "search_seconds", 1}};
     for (size_t i = 0; trial && i < sizeof numbers / sizeof *numbers; i++) {
         double value = report_number(line, numbers[i].from) * numbers[i].scale;
         if (isfinite(value)) json_object_set_new(trial, numbers[i].to, json_real(value));

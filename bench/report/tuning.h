@@ -9,9 +9,11 @@
 
 /* trials: lines of `tessera tune --json`, in the order made. Gives
      {"trials", "failed", "causes": {"build failed": n, ...}, "build_seconds", "wall_seconds" or null,
+      "split": {"trials", "build", "verify", "run", "search"},
       "layers": [{"problem", "pass", "evaluations", "failed", "space" or null, "default_config", "default_ms", "default_ms_mad", "config", "ms", "ms_mad", "gain",
                   "curve": [[evaluations, seconds or null, best ms], ...]}, ...],
       "fully_connected": [{"problem", "operation", "backends": {NAME: {"ms", "ms_mad"}, ...}, "taken", "next", "times", "times_mad"}, ...]}
+   split: seconds of those trials that say where their time went; trials of older versions do not.
    fully_connected: the fastest trial of each backend; taken is the fastest, as the planner takes it, times its speed over that of next; left
    out where no or one backend worked. device: to count the search space; NULL: it is not known. NULL: no trials, or no memory. */
 json_t *tuning_summary(json_t *trials, const tess_device_info *device);

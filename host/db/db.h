@@ -67,6 +67,8 @@ struct db_result {
     double max_err;      /* verification: largest error relative to the bound; above 1 is wrong */
     size_t bytes;        /* workspace and packed weights */
     double build_seconds;
+    /* Where the rest of the trial's time went; all 0: not known, as in trials of older versions. search: choosing it, and waiting. */
+    double verify_seconds, run_seconds, search_seconds;
     const char *cause; /* of a failure, one line; NULL */
 };
 

@@ -31,7 +31,9 @@ struct db {
     tess_log_callback log;
     void *log_user;
     bool read_only;
-    dev_t disk; /* of the open file: another process may have set it aside and begun a new one */
+    bool
+        has_times; /* trial has verify_seconds, run_seconds, search_seconds: not in an old file that cannot be written */
+    dev_t disk;    /* of the open file: another process may have set it aside and begun a new one */
     ino_t inode;
     int generation;                              /* how often another file took this one's place */
     sqlite3_stmt *statement[DB_STATEMENT_COUNT]; /* NULL: not prepared yet */

@@ -47,6 +47,9 @@ static const struct field {
     {NULL, "bytes", COUNT, false},
     {NULL, "build_seconds", REAL, false},
     {NULL, "cause", TEXT, false},
+    {NULL, "verify_seconds", REAL, false},
+    {NULL, "run_seconds", REAL, false},
+    {NULL, "search_seconds", REAL, false},
     {NULL, "samples", SAMPLES, false},
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
@@ -238,6 +241,9 @@ tess_status db_line_parse(const char *text, size_t length, tess_error *error, st
     out->result.bytes = (size_t)count_at(line, 28);
     out->result.build_seconds = real_at(line, 29);
     out->result.cause = text_at(line, 30);
+    out->result.verify_seconds = real_at(line, 31);
+    out->result.run_seconds = real_at(line, 32);
+    out->result.search_seconds = real_at(line, 33);
     if (out->result.status == DB_OK && !(out->result.seconds > 0)) {
         db_line_free(out);
         return error_set(error, TESS_BAD_FORMAT, "a good trial has no time; mend or remove it");

@@ -31,6 +31,7 @@ static const char schema[] =
     " config TEXT NOT NULL, begun INTEGER NOT NULL, status INTEGER NOT NULL,"
     " strict INTEGER NOT NULL, seconds REAL, mad REAL, max_err REAL, bytes INTEGER,"
     " build_seconds REAL, samples BLOB, cause TEXT, pid INTEGER NOT NULL,"
+    " verify_seconds REAL, run_seconds REAL, search_seconds REAL,"
     " UNIQUE (env, problem, kernel, config, begun));"
     "CREATE INDEX trial_best ON trial"
     " (lookup, seconds, kernel, config, strict, mad, max_err, bytes) WHERE status = 1;"
@@ -61,6 +62,32 @@ static int make_schema(struct db *db) {
     if (code == SQLITE_OK) return sqlite3_exec(db->handle, "COMMIT", NULL, NULL, NULL);
     (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
     return code;
+}
+
+static int find_times(struct db *db) {
+    int64_t found = 0;
+    int code = pragma_number(
+        db, "SELECT count(*) FROM pragma_table_info('trial') WHERE name = 'search_seconds'",
+        &found);
+    db->has_times = found > 0;
+    return code;
+}
+
+/* Files of older versions lack columns, which older versions go on ignoring. A file that cannot be written stays as it is. */
+static int add_times(struct db *db) {
+    static const char add[] = "ALTER TABLE trial ADD COLUMN verify_seconds REAL;"
+                              "ALTER TABLE trial ADD COLUMN run_seconds REAL;"
+                              "ALTER TABLE trial ADD COLUMN search_seconds REAL;"
+                              "COMMIT";
+    int code = find_times(db);
+    if (code != SQLITE_OK || db->has_times || sqlite3_db_readonly(db->handle, "main")) return code;
+    code = sqlite3_exec(db->handle, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (code == SQLITE_OK) code = find_times(db); /* another process may have been faster */
+    if (code == SQLITE_OK && !db->has_times) code = sqlite3_exec(db->handle, add, NULL, NULL, NULL);
+    if (!sqlite3_get_autocommit(db->handle))
+        (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    if (db_damaged(code) || (code & 0xff) == SQLITE_BUSY) return code;
+    return find_times(db);
 }
 
 /* Cheap signs of damage: SQLite has compared the file's length with its header by now; a small file is checked
@@ -104,7 +131,11 @@ int db_schema_check(struct db *db, const char **foreign) {
         *foreign = "a newer version of Tessera wrote it; use that, or give another path";
         return SQLITE_OK;
     }
-    if (!empty) return check_sound(db);
+    if (!empty) {
+        code = check_sound(db);
+        return code == SQLITE_OK ? add_times(db) : code;
+    }
     code = sqlite3_exec(db->handle, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
-    return code == SQLITE_OK ? make_schema(db) : code;
+    if (code == SQLITE_OK) code = make_schema(db);
+    return code == SQLITE_OK ? add_times(db) : code;
 }

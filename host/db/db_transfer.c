@@ -35,7 +35,7 @@ static int export_body(struct db *db, void *user) {
     export->rows = 0;
     export->status = atomic_file_open(export->path, export->error, &file);
     if (export->status) return SQLITE_OK;
-    sqlite3_stmt *rows = db_bind(db, DB_EXPORT, "");
+    sqlite3_stmt *rows = db_bind(db, db->has_times ? DB_EXPORT : DB_EXPORT_OLD, "");
     int code = rows ? SQLITE_DONE : db_step(db, NULL);
     while (rows && !export->status && (code = sqlite3_step(rows)) == SQLITE_ROW) {
         export->status = write_line(&file, rows, export->error);
@@ -77,10 +77,11 @@ static int put(struct db *db, const struct db_line *line) {
     if (code != SQLITE_OK) return code;
     int64_t lookup = db_lookup(env, line->operation, line->problem, line->dtype);
     sqlite3_stmt *statement =
-        db_bind(db, DB_TRIAL_PUT, "iiiitiiidddidbt", lookup, env, problem, kernel, line->config,
+        db_bind(db, DB_TRIAL_PUT, "iiiitiiidddidbtddd", lookup, env, problem, kernel, line->config,
                 line->begun, (int64_t)r->status, (int64_t)line->strict, r->seconds, r->mad,
                 r->max_err, (int64_t)r->bytes, r->build_seconds, r->samples,
-                (int)((size_t)r->sample_count * sizeof(double)), r->cause);
+                (int)((size_t)r->sample_count * sizeof(double)), r->cause, r->verify_seconds,
+                r->run_seconds, r->search_seconds);
     /* What a trial does not have yet is NULL, as TRIAL_BEGIN leaves it. */
     if (statement && r->status == DB_RUNNING) sqlite3_bind_null(statement, 12);
     return db_step(db, statement);

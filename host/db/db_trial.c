@@ -93,10 +93,12 @@ static int end_body(struct db *db, void *user) {
     int64_t row = end->id & (((int64_t)1 << ROW_BITS) - 1);
     double seconds = r->seconds > 0 ? r->seconds : NAN;
     int bytes = (int)((size_t)r->sample_count * sizeof(double));
-    int code =
-        db_step(db, db_bind(db, DB_TRIAL_END, "iidddidbt", row, (int64_t)r->status, seconds, r->mad,
-                            finite_error(r->max_err), (int64_t)r->bytes, r->build_seconds,
-                            r->sample_count ? r->samples : NULL, bytes, r->cause));
+    bool known = r->verify_seconds > 0 || r->run_seconds > 0 || r->search_seconds > 0;
+    int code = db_step(db, db_bind(db, DB_TRIAL_END, "iidddidbtddd", row, (int64_t)r->status,
+                                   seconds, r->mad, finite_error(r->max_err), (int64_t)r->bytes,
+                                   r->build_seconds, r->sample_count ? r->samples : NULL, bytes,
+                                   r->cause, known ? r->verify_seconds : NAN,
+                                   known ? r->run_seconds : NAN, known ? r->search_seconds : NAN));
     end->found = code == SQLITE_OK && sqlite3_changes(db->handle) == 1;
     if (code == SQLITE_OK && r->status == DB_WRONG_RESULT)
         code = db_step(db, db_bind(db, DB_TRIAL_REVOKE, "i", row));
