@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/eltwise.h"
 #include "ops/slice_activation.h"
 
 static tess_status settings_check(tess_context *ctx, const tess_graph *graph,
@@ -49,11 +50,27 @@ static tess_status operators_create(tess_net *net) {
     if (!net->ops)
         return context_fail(net->ctx, TESS_OUT_OF_HOST_MEMORY,
                             "no host memory; free some and try again");
-    tess_status status = tess_eltwise_create(net->ctx, &net->eltwise);
-    if (!status && net->classes > 0)
+    tess_status status = TESS_OK;
+    if (net->classes > 0)
         status = tess_softmax_create(net->ctx, net->options.batch, net->classes, &net->softmax);
     if (!status && net->options.training) status = tess_sgd_create(net->ctx, &net->sgd);
     return status;
+}
+
+/* The element-wise kernels that the instructions call. */
+static tess_status eltwise_for(tess_net *net) {
+    static const struct {
+        tess_status (*run)(const tess_net *net, const struct instruction *in);
+        unsigned needs;
+    } calls[] = {{run_activation, ELTWISE_MAPS}, {run_activation_backward, ELTWISE_MAPS},
+                 {run_add, ELTWISE_MAPS},        {run_concat, ELTWISE_MAPS},
+                 {run_slice, ELTWISE_MAPS},      {run_bias_backward, ELTWISE_SUMS},
+                 {run_dropout, ELTWISE_DROPOUT}};
+    unsigned needs = 0;
+    for (int i = 0; i < net->instruction_count; i++)
+        for (size_t k = 0; k < sizeof calls / sizeof *calls; k++)
+            if (net->instructions[i].run == calls[k].run) needs |= calls[k].needs;
+    return needs ? eltwise_create(net->ctx, needs, &net->eltwise) : TESS_OK;
 }
 
 /* What a loss reads and writes beside the layers' values. */
@@ -99,6 +116,7 @@ static tess_status build(tess_net *net, const struct net_debug *debug, uint64_t 
     if (!status) status = net_params_create(net);
     uint64_t after_params = counters->device_bytes;
     if (!status) status = net_lower(net);
+    if (!status) status = eltwise_for(net);
     if (debug && debug->go_on) return status ? status : convs_warm(net, debug);
     int count = net->instruction_count;
     if (!status) status = net_memory_bare(net, &limits, &net->memory.activations_kept);

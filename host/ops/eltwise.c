@@ -23,32 +23,47 @@ static tess_status make_activations(tess_eltwise *op, struct program *program) {
     return TESS_OK;
 }
 
-static tess_status make_kernels(tess_eltwise *op) {
-    tess_context *ctx = op->ctx;
+static tess_status make_maps(tess_eltwise *op) {
     struct program *program;
     char options[32], config[32];
     snprintf(options, sizeof options, "-DVEC=%d", op->vector);
     snprintf(config, sizeof config, "eltwise__vec%d", op->vector);
-    tess_status status = program_get(ctx, "eltwise.cl", options, config, &program);
+    tess_status status = program_get(op->ctx, "eltwise.cl", options, config, &program);
     if (!status) status = make_activations(op, program);
-    if (!status) status = program_kernel(ctx, program, "copy_channels", &op->copy_channels);
-    if (status) return status;
+    return status ? status : program_kernel(op->ctx, program, "copy_channels", &op->copy_channels);
+}
 
-    status = program_get(ctx, "dropout.cl", "", "dropout", &program);
-    if (!status) status = program_kernel(ctx, program, "dropout_fwd", &op->dropout);
-    if (status) return status;
+static tess_status make_dropout(tess_eltwise *op) {
+    struct program *program;
+    tess_status status = program_get(op->ctx, "dropout.cl", "", "dropout", &program);
+    return status ? status : program_kernel(op->ctx, program, "dropout_fwd", &op->dropout);
+}
 
-    op->tile = ctx->device.max_work_group >= 256 ? 16 : 8;
+static tess_status make_layout(tess_eltwise *op) {
+    struct program *program;
+    char options[32], config[32];
+    op->tile = op->ctx->device.max_work_group >= 256 ? 16 : 8;
     snprintf(options, sizeof options, "-DTILE=%d", op->tile);
     snprintf(config, sizeof config, "layout__tile%d", op->tile);
-    status = program_get(ctx, "layout.cl", options, config, &program);
-    if (!status) status = program_kernel(ctx, program, "layout_tiled", &op->layout_tiled);
-    if (!status) status = program_kernel(ctx, program, "layout_narrow", &op->layout_narrow);
-    if (status) return status;
-    return column_sum_create(ctx, &op->sum);
+    tess_status status = program_get(op->ctx, "layout.cl", options, config, &program);
+    if (!status) status = program_kernel(op->ctx, program, "layout_tiled", &op->layout_tiled);
+    return status ? status : program_kernel(op->ctx, program, "layout_narrow", &op->layout_narrow);
+}
+
+static tess_status make_kernels(tess_eltwise *op, unsigned needs) {
+    tess_status status = TESS_OK;
+    if (needs & ELTWISE_MAPS) status = make_maps(op);
+    if (!status && needs & ELTWISE_DROPOUT) status = make_dropout(op);
+    if (!status && needs & ELTWISE_LAYOUT) status = make_layout(op);
+    if (!status && needs & ELTWISE_SUMS) status = column_sum_create(op->ctx, &op->sum);
+    return status;
 }
 
 tess_status tess_eltwise_create(tess_context *ctx, tess_eltwise **out) {
+    return eltwise_create(ctx, ELTWISE_ALL, out);
+}
+
+tess_status eltwise_create(tess_context *ctx, unsigned needs, tess_eltwise **out) {
     if (!ctx) return TESS_INVALID_ARGUMENT;
     if (!out)
         return context_fail(ctx, TESS_INVALID_ARGUMENT, "eltwise: out is NULL; give a pointer");
@@ -56,7 +71,7 @@ tess_status tess_eltwise_create(tess_context *ctx, tess_eltwise **out) {
     if (!op) return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "eltwise: no memory; free some");
     op->ctx = ctx;
     op->vector = launch_vector(ctx);
-    tess_status status = make_kernels(op);
+    tess_status status = make_kernels(op, needs);
     if (status) {
         tess_eltwise_destroy(op);
         return status;

@@ -19,6 +19,18 @@ struct tess_eltwise {
     struct column_sum sum;
 };
 
+/* Groups of kernels, a program or two each. */
+enum eltwise_needs {
+    ELTWISE_MAPS = 1, /* activations, additions, bias, copied channels */
+    ELTWISE_DROPOUT = 2,
+    ELTWISE_LAYOUT = 4,
+    ELTWISE_SUMS = 8, /* the bias's gradient */
+    ELTWISE_ALL = 15
+};
+
+/* tess_eltwise_create with only the kernels that are needed; a call of another operator fails. needs: of the above, or'ed. */
+tess_status eltwise_create(tess_context *ctx, unsigned needs, tess_eltwise **out);
+
 /* tensor is TESS_F32 and, with like given, of its layout and shape. what: "add: b". */
 tess_status eltwise_expect(const tess_eltwise *op, const tess_tensor *tensor,
                            const tess_tensor *like, const char *what);

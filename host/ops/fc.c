@@ -3,6 +3,7 @@
 #include "core/kernel_bundle.h"
 #include "core/tensor.h"
 #include "ops/conv/conv_advice.h"
+#include "ops/eltwise.h"
 #include "ops/expect.h"
 #include "ops/fc_backend.h"
 
@@ -143,7 +144,7 @@ static tess_status create_pass(tess_fc *fc, enum fc_pass pass) {
     if (bytes > fc->workspace) fc->workspace = bytes;
     bool epilogue = fc->desc.bias || fc->desc.act.kind != TESS_ACT_NONE;
     if (pass != FC_FORWARD || !epilogue || backend->epilogue) return TESS_OK;
-    return tess_eltwise_create(fc->ctx, &fc->eltwise);
+    return eltwise_create(fc->ctx, ELTWISE_MAPS, &fc->eltwise);
 }
 
 tess_status tess_fc_create(tess_context *ctx, const tess_fc_desc *desc, tess_fc **out) {

@@ -5,6 +5,7 @@
 #include "core/tensor.h"
 #include "ops/activation.h"
 #include "ops/conv/conv_problem.h"
+#include "ops/eltwise.h"
 
 struct tess_conv_transpose {
     tess_context *ctx;
@@ -162,7 +163,7 @@ tess_status tess_conv_transpose_create(tess_context *ctx, const tess_conv_transp
     status = conv_problem_init(&conv, &inner, &ctx->error, &op->problem);
     if (!status) status = tess_conv_plan_create(ctx, &conv, &inner, &op->plan);
     if (!status && (op->bias || op->act.kind != TESS_ACT_NONE))
-        status = tess_eltwise_create(ctx, &op->eltwise);
+        status = eltwise_create(ctx, ELTWISE_MAPS, &op->eltwise);
     if (status) {
         tess_conv_transpose_destroy(op);
         return status;
