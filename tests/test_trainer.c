@@ -1,4 +1,5 @@
 /* The training loop: counters, learning, stopping, and evaluation against arithmetic of its own. */
+#include "net/safetensors.h"
 #include "support/folder.h"
 #include "train/data_spec.h"
 #include "train/evaluate.h"
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct run {
     tess_context *ctx;
@@ -231,6 +233,43 @@ static void test_evaluate(void **state) {
     close_run(&r);
 }
 
+/* Weights that overflow in an epoch's last step, whose loss was fine, do not replace the last good checkpoint. */
+static void test_overflow(void **state) {
+    struct run r;
+    struct safetensors *file = NULL;
+    tess_error error = {0};
+    bool stopped;
+    open_run(&r, *state);
+    r.data->count = 20; /* one step an epoch */
+    r.settings.schedule.lr = 1e38;
+    r.settings.weight_decay = 1e30;
+    struct trainer trainer = trainer_of(&r, (struct train_events){0});
+    trainer.val = NULL;
+    assert_int_equal(trainer_run(&trainer, &r.state, &stopped, &error), TESS_INVALID_ARGUMENT);
+    assert_non_null(strstr(error.text, "no longer finite after epoch 1"));
+    assert_int_equal(r.state.epoch, 0);
+    if (safetensors_read(r.dir.last, &error, &file)) fail_msg("%s", error.text);
+    assert_string_equal(safetensors_metadata(file, "epoch"), "0");
+    for (int i = 0; i < file->count; i++)
+        assert_true(isfinite(file->tensors[i].data[0]));
+    safetensors_destroy(file);
+    assert_int_not_equal(access(r.dir.metrics, F_OK), 0);
+    close_run(&r);
+}
+
+/* NaN is no accuracy. */
+static void test_evaluate_nan(void **state) {
+    struct run r;
+    tess_error error = {0};
+    struct evaluation result;
+    open_run(&r, *state);
+    int last = tess_net_param_count(r.net) - 1;
+    assert_ok(r.ctx, tess_tensor_fill(tess_net_param(r.net, last).value, NAN));
+    assert_int_equal(evaluate(r.ctx, r.net, r.val, &error, &result), TESS_INVALID_ARGUMENT);
+    assert_non_null(strstr(error.text, "not numbers"));
+    close_run(&r);
+}
+
 /* One training at a time in a folder. */
 static void test_lock(void **state) {
     struct run_dir first, second;
@@ -330,6 +369,8 @@ int main(void) {
         FOLDER_TEST(test_parts_with_batch_norm),
         FOLDER_TEST(test_evaluate),
         FOLDER_TEST(test_lock),
+        FOLDER_TEST(test_overflow),
+        FOLDER_TEST(test_evaluate_nan),
         cmocka_unit_test(test_data_spec),
         cmocka_unit_test(test_scaled_data),
     };

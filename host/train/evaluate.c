@@ -50,6 +50,17 @@ tess_status batch_load(tess_context *ctx, tess_net *net, const struct batch_rows
     return status;
 }
 
+/* NaN is neither right nor wrong, and would be counted as one of them. */
+static tess_status check_answers(const float *probabilities, size_t count, tess_error *error) {
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(probabilities[i]))
+            return error_set(error, TESS_INVALID_ARGUMENT,
+                             "network: its probabilities are not numbers; its weights are damaged "
+                             "or too large: take an earlier checkpoint, or train with a smaller "
+                             "--lr");
+    return TESS_OK;
+}
+
 tess_status classify(tess_context *ctx, tess_net *net, const struct batch_rows *rows,
                      tess_error *error, float *probabilities) {
     tess_status status = batch_load(ctx, net, rows, error);
@@ -60,9 +71,10 @@ tess_status classify(tess_context *ctx, tess_net *net, const struct batch_rows *
     status = tess_net_forward(net);
     if (!status) status = tess_tensor_map(output, false, &mapped);
     if (status) return context_error(ctx, status, error);
-    memcpy(probabilities, mapped, (size_t)rows->rows * (size_t)desc->c * sizeof *probabilities);
+    size_t count = (size_t)rows->rows * (size_t)desc->c;
+    memcpy(probabilities, mapped, count * sizeof *probabilities);
     status = tess_tensor_unmap(output, mapped);
-    return status ? context_error(ctx, status, error) : TESS_OK;
+    return status ? context_error(ctx, status, error) : check_answers(probabilities, count, error);
 }
 
 int largest(const float *values, int count) {

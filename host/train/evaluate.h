@@ -16,7 +16,7 @@ struct batch_rows {
 tess_status batch_load(tess_context *ctx, tess_net *net, const struct batch_rows *rows,
                        tess_error *error);
 
-/* Probabilities of those images into rows x classes floats. Blocking. */
+/* Probabilities of those images into rows x classes floats. TESS_INVALID_ARGUMENT: weights that give NaN. Blocking. */
 tess_status classify(tess_context *ctx, tess_net *net, const struct batch_rows *rows,
                      tess_error *error, float *probabilities);
 

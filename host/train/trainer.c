@@ -163,6 +163,38 @@ static tess_status run_epoch(const struct trainer *t, const struct train_state *
     return TESS_OK;
 }
 
+static tess_status check_param(const struct trainer *t, tess_tensor *value, bool *finite,
+                               tess_error *error) {
+    size_t count = tess_tensor_desc_elements(tess_tensor_get_desc(value));
+    void *mapped = NULL;
+    tess_status status = tess_tensor_map(value, false, &mapped);
+    if (!status) {
+        const float *values = mapped;
+        for (size_t i = 0; i < count && *finite; i++)
+            *finite = isfinite(values[i]);
+        status = tess_tensor_unmap(value, mapped);
+    }
+    return status ? error_set(error, status, "%s", tess_context_last_error(t->ctx)) : TESS_OK;
+}
+
+/* The loss of a step says nothing of the weights that it leaves: after an epoch's last one nothing else would look at them before
+   they replace the last good checkpoint. */
+static tess_status check_weights(const struct trainer *t, int epoch, tess_error *error) {
+    bool finite = true;
+    for (int i = 0; i < tess_net_param_count(t->net) && finite; i++) {
+        tess_param param = tess_net_param(t->net, i);
+        tess_status status = check_param(t, param.value, &finite, error);
+        if (status) return status;
+        if (finite) continue;
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "training: %s is no longer finite after epoch %d; try a smaller --lr (it "
+                         "was %g); %s holds the last good epoch, %d",
+                         param.name, epoch + 1, schedule_lr(&t->settings->schedule, epoch),
+                         t->dir->last, epoch);
+    }
+    return TESS_OK;
+}
+
 static tess_status validate(const struct trainer *t, struct metrics *metrics, tess_error *error) {
     if (!t->val) return TESS_OK;
     struct evaluation result;
@@ -234,7 +266,8 @@ tess_status trainer_run(const struct trainer *trainer, struct train_state *state
         dataset_shuffle(trainer->train->count, s->seed, (uint64_t)state->epoch, order);
         status = run_epoch(trainer, state, order, stopped, &metrics, error);
         if (status || *stopped) break;
-        status = validate(trainer, &metrics, error);
+        status = check_weights(trainer, state->epoch, error);
+        if (!status) status = validate(trainer, &metrics, error);
         if (!status) status = finish_epoch(trainer, state, &metrics, error);
     }
     free(order);
