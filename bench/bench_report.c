@@ -69,7 +69,7 @@ static tess_status bench_now(const char *device, const struct request *request, 
     json_t *sources = json_array();
     tess_status status = TESS_OK;
     if (bench_conv(device, (int)(sizeof argv / sizeof *argv) - 1, argv))
-        status = error_set(error, TESS_INTERNAL, "report: the benchmark above did not work");
+        status = error_set(error, TESS_INTERNAL, "%s", ""); /* it has said why */
     if (!status) status = report_read(path, sources, error);
     json_t *own = json_array_get(sources, 0);
     if (!status && own) {
@@ -195,6 +195,15 @@ static int set_out(struct request *request, const char *path) {
     return 0;
 }
 
+static int set_batch(struct request *request, const char *text) {
+    char *end;
+    long batch = strtol(text, &end, 10);
+    if (*end || batch < 1 || batch > 1 << 20)
+        return fail(2, "report: --batch: not a number from 1 to 1048576");
+    request->batch = text;
+    return 0;
+}
+
 static int set_option(struct request *request, int option, char *value) {
     tess_error error = {0};
     switch (option) {
@@ -207,8 +216,7 @@ static int set_option(struct request *request, int option, char *value) {
         request->net = value;
         return 0;
     case 'b':
-        request->batch = value;
-        return 0;
+        return set_batch(request, value);
     case 'h':
         return fputs(usage, stdout) < 0 ? 1 : -1;
     default:
@@ -234,7 +242,7 @@ int bench_report(const char *device, int argc, char **argv) {
     if (!status && request.from && (request.net || request.batch))
         status = fail(2, "report: --net measures now, --from does not; give one of them");
     if (!status && !request.from && gather_here(device, &request, &error))
-        status = fail(1, error.text);
+        status = error.text[0] ? fail(1, error.text) : 1;
     if (!status && write_report(&request, &error)) status = fail(1, error.text);
     json_decref(request.sources);
     return status < 0 ? 0 : status;

@@ -6,6 +6,7 @@
 #include "bench/bench_fc.h"
 #include "bench/bench_net.h"
 #include "bench/bench_report.h"
+#include "core/std_streams.h"
 
 static const char usage[] =
     "usage: tessera bench [--device SPEC] conv|fc|net|roof|compare|report ...\n"
@@ -31,14 +32,16 @@ static const struct {
 int main(int argc, char **argv) {
     const char *device = NULL;
     int at = 1;
+    std_streams_hold();
     if (at + 1 < argc && strcmp(argv[at], "--device") == 0) {
         device = argv[at + 1];
         at += 2;
     }
-    if (at < argc && strcmp(argv[at], "--help") == 0) return fputs(usage, stdout) < 0;
+    if (at < argc && strcmp(argv[at], "--help") == 0)
+        return std_streams_end(fputs(usage, stdout) < 0);
     for (size_t i = 0; at < argc && i < sizeof commands / sizeof *commands; i++)
         if (strcmp(argv[at], commands[i].name) == 0)
-            return commands[i].run(device, argc - at, argv + at);
+            return std_streams_end(commands[i].run(device, argc - at, argv + at));
     fprintf(stderr,
             "tessera: bench: nothing to measure; there are 'conv', 'fc', 'net', 'roof', 'compare' "
             "and 'report'; see --help\n");

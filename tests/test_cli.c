@@ -18,6 +18,7 @@ static void test_usage(void **state) {
     (void)state;
     check_usage((const char *const[]){NULL}, "no command");
     USAGE("did you mean 'devices'", "devcies");
+    USAGE("did you mean 'report'", "repotr");
     USAGE("did you mean --device", "--devise", "cpu", "devices");
     USAGE("--db: empty", "--db", "", "devices");
     USAGE("no level", "--log", "loud", "devices");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/std_streams.h"
 #include "tuner/tune_options.h"
 #include "tuner/worker.h"
 
@@ -29,6 +30,7 @@ static void block_signals(void) {
 }
 
 int main(int argc, char **argv) {
+    std_streams_hold();
     if (argc > 1 && strcmp(argv[1], "--worker") == 0) return run_worker(argc, argv);
     struct tune_options options;
     tess_error error = {0};
@@ -39,5 +41,5 @@ int main(int argc, char **argv) {
         if (status) fprintf(stderr, "tessera: %s\n", error.text);
     }
     problem_list_free(&options.problems);
-    return status;
+    return std_streams_end(status);
 }

@@ -130,7 +130,7 @@ tess_status report_saved(const tess_device_info *device, json_t *source, tess_er
     size_t i;
     tess_status status = TESS_OK;
     if (saved_runs_path(path) && access(path, F_OK) == 0)
-        status = report_read(path, sources, error);
+        status = report_read_kept(path, sources, error);
     json_array_foreach(sources, i, from) {
         if (status || !of_device(from, device)) continue;
         const char *newest = newest_run(from);

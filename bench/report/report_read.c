@@ -34,6 +34,7 @@ struct reader {
     json_t *sources;
     size_t first; /* the file's first source */
     int line;
+    bool kept; /* bad lines are passed over */
     tess_error *error;
 };
 
@@ -161,6 +162,7 @@ static tess_status read_lines(struct reader *reader, const char *text, size_t si
         json_t *row = json_loadb(line, length, 0, &problem);
         status = row ? add_line(reader, row) : bad(reader, problem.text);
         json_decref(row);
+        if (reader->kept && status == TESS_BAD_FORMAT) status = TESS_OK;
     }
     return status;
 }
@@ -191,28 +193,34 @@ static tess_status add_report(struct reader *reader, json_t *report) {
     return TESS_OK;
 }
 
-tess_status report_read_text(const char *name, const char *text, size_t size, json_t *sources,
-                             tess_error *error) {
+static tess_status read_text(const char *name, const char *text, size_t size, bool kept,
+                             json_t *sources, tess_error *error) {
     const char *slash = strrchr(name, '/');
     struct reader reader = {.name = name,
                             .label = slash ? slash + 1 : name,
                             .sources = sources,
                             .first = json_array_size(sources),
                             .line = 1,
+                            .kept = kept,
                             .error = error};
     json_t *whole = json_loadb(text, size, 0, NULL);
     tess_status status = json_is_object(whole) && json_object_get(whole, "report")
                              ? add_report(&reader, whole)
                              : read_lines(&reader, text, size);
     json_decref(whole);
-    if (!status && json_array_size(sources) == reader.first)
+    if (!status && !kept && json_array_size(sources) == reader.first)
         return error_set(error, TESS_BAD_FORMAT,
                          "report: %s: it is empty; give a file that tessera bench ... --json wrote",
                          name);
     return status;
 }
 
-tess_status report_read(const char *path, json_t *sources, tess_error *error) {
+tess_status report_read_text(const char *name, const char *text, size_t size, json_t *sources,
+                             tess_error *error) {
+    return read_text(name, text, size, false, sources, error);
+}
+
+static tess_status read_file(const char *path, bool kept, json_t *sources, tess_error *error) {
     int fd;
     int64_t size;
     tess_status status =
@@ -226,7 +234,15 @@ tess_status report_read(const char *path, json_t *sources, tess_error *error) {
         status = error_set(error, TESS_OUT_OF_HOST_MEMORY, "report: no host memory");
     if (!status) status = input_file_read(fd, path, 0, text, size, error);
     close(fd);
-    if (!status) status = report_read_text(path, text, (size_t)size, sources, error);
+    if (!status) status = read_text(path, text, (size_t)size, kept, sources, error);
     free(text);
     return status;
+}
+
+tess_status report_read(const char *path, json_t *sources, tess_error *error) {
+    return read_file(path, false, sources, error);
+}
+
+tess_status report_read_kept(const char *path, json_t *sources, tess_error *error) {
+    return read_file(path, true, sources, error);
 }

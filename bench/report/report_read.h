@@ -16,6 +16,10 @@
    something else. */
 tess_status report_read(const char *path, json_t *sources, tess_error *error);
 
+/* The same of a file of kept runs (run_info.h), to which a full disk, a power cut or another version may have added lines that are no
+   good: they are passed over. */
+tess_status report_read_kept(const char *path, json_t *sources, tess_error *error);
+
 /* The same of a text; name: for messages and the label. */
 tess_status report_read_text(const char *name, const char *text, size_t size, json_t *sources,
                              tess_error *error);

@@ -113,6 +113,14 @@ static void make_folders(char *path) {
     }
 }
 
+/* Whether the last line has no end: the disk was full then, or the program was ended. */
+static bool ends_cut(const char *path) {
+    FILE *file = fopen(path, "r");
+    int last = file && fseek(file, -1, SEEK_END) == 0 ? fgetc(file) : '\n';
+    if (file) fclose(file);
+    return last != '\n';
+}
+
 FILE *saved_runs_open(void) {
     char path[4096], old[4104];
     struct stat info;
@@ -125,5 +133,6 @@ FILE *saved_runs_open(void) {
     FILE *file = fopen(path, "a");
     /* A line is one write, so that processes do not mix theirs. */
     if (file) (void)setvbuf(file, NULL, _IOFBF, LINE_BYTES_MAX);
+    if (file && ends_cut(path)) (void)fputc('\n', file);
     return file;
 }

@@ -1,6 +1,7 @@
 /* tessera: the command. Finds the subcommand and hands over. */
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "core/std_streams.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -76,10 +77,14 @@ static void print_help(const struct arg_table *table) {
 }
 
 static int unknown_command(const char *name) {
-    const char *names[COMMAND_COUNT];
+    const char *names[COMMAND_COUNT + PROGRAM_COUNT];
+    char path[4096];
+    size_t count = 0;
     for (int i = 0; i < COMMAND_COUNT; i++)
-        names[i] = commands[i].name;
-    const char *near = nearest_name(name, names, COMMAND_COUNT);
+        names[count++] = commands[i].name;
+    for (int i = 0; i < PROGRAM_COUNT; i++)
+        if (find_program(programs[i].program, path)) names[count++] = programs[i].name;
+    const char *near = nearest_name(name, names, count);
     if (near) return cli_usage("%s: no such command; did you mean '%s'?", name, near);
     return cli_usage("%s: no such command; 'tessera --help' lists them", name);
 }
@@ -126,10 +131,11 @@ int main(int argc, char **argv) {
         .list = list,
         .stop_at_word = true,
     };
+    std_streams_hold();
     setlocale(LC_CTYPE, ""); /* for the character set of pictures; numbers stay as in C */
     if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
         print_help(&table);
-        return EXIT_DONE;
+        return std_streams_end(EXIT_DONE);
     }
     int word;
     int status = args_parse(&table, argc, argv, &word);
@@ -137,8 +143,5 @@ int main(int argc, char **argv) {
     if (!read_log_level(log, &cli.log_level))
         return cli_usage("--log: '%s' is no level; give error, warn, info or debug", log);
     if (word >= argc) return cli_usage("no command; 'tessera --help' lists them");
-    status = run_command(&cli, argc - word, argv + word);
-    if ((fflush(stdout) || ferror(stdout)) && status == EXIT_DONE)
-        return cli_fail("standard output: %s; make room or give another place", strerror(errno));
-    return status;
+    return std_streams_end(run_command(&cli, argc - word, argv + word));
 }
