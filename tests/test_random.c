@@ -1,5 +1,6 @@
 /* Random numbers: Philox against the published known answers, and the distributions drawn from it. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "ops/random.h"
 #include "support/check.h"
@@ -105,6 +106,19 @@ static void many_normals_are_the_single_ones(void **state) {
         }
 }
 
+/* As many as two threads share. */
+static void very_many_normals_are_the_single_ones(void **state) {
+    (void)state;
+    enum { COUNT = 150001 };
+    struct random_stream a = {.seed = 9, .stream = 1}, b = a;
+    float *many = check_alloc(COUNT * sizeof *many);
+    random_normals(&a, 1.5, many, COUNT);
+    assert_true(a.drawn == b.drawn + 2 * COUNT);
+    for (int i = 0; i < COUNT; i++)
+        assert_true(many[i] == (float)(1.5 * random_normal(&b)));
+    free(many);
+}
+
 static void below_is_even_and_in_range(void **state) {
     (void)state;
     struct random_stream random = {.seed = 4};
@@ -136,6 +150,7 @@ int main(void) {
         cmocka_unit_test(normal_has_its_moments),
         cmocka_unit_test(normal_is_box_muller),
         cmocka_unit_test(many_normals_are_the_single_ones),
+        cmocka_unit_test(very_many_normals_are_the_single_ones),
         cmocka_unit_test(below_is_even_and_in_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,19 +34,22 @@ bool layout_same(const tess_tensor_desc *desc, tess_layout a, tess_layout b) {
 /* Elements of four bytes, moved without looking at their type. */
 #define ELEMENT 4
 
-/* dst[i][j] = src[j][i] in square blocks, so that both sides stay in cache. i steps through src one by one
-   (and through dst by dst_step), j through dst one by one. */
+/* dst[i][j] = src[j][i] in square blocks. i steps through src one by one (and through dst by dst_step), j through dst one by
+   one. A block goes through a copy, so that each line of src is read once: lines a power of two apart share few sets of
+   the cache and would not stay until they are read again. */
 static void transpose(const char *src, size_t src_step, char *dst, size_t dst_step, size_t rows,
                       size_t columns) {
     enum { block = 16 };
+    char copy[block][block][ELEMENT];
     for (size_t i0 = 0; i0 < rows; i0 += block)
         for (size_t j0 = 0; j0 < columns; j0 += block) {
-            size_t i1 = i0 + block < rows ? i0 + block : rows;
-            size_t j1 = j0 + block < columns ? j0 + block : columns;
-            for (size_t i = i0; i < i1; i++)
-                for (size_t j = j0; j < j1; j++)
-                    memcpy(dst + (i * dst_step + j) * ELEMENT, src + (j * src_step + i) * ELEMENT,
-                           ELEMENT);
+            size_t high = rows - i0 < block ? rows - i0 : block;
+            size_t wide = columns - j0 < block ? columns - j0 : block;
+            for (size_t j = 0; j < wide; j++)
+                memcpy(copy[j], src + ((j0 + j) * src_step + i0) * ELEMENT, high * ELEMENT);
+            for (size_t i = 0; i < high; i++)
+                for (size_t j = 0; j < wide; j++)
+                    memcpy(dst + ((i0 + i) * dst_step + j0 + j) * ELEMENT, copy[j][i], ELEMENT);
         }
 }
 

@@ -30,7 +30,8 @@ float random_uniform(struct random_stream *random);
 /* Standard normal, by Box-Muller in double: Box and Muller 1958. Draws two words. */
 double random_normal(struct random_stream *random);
 
-/* out[i] = scale times the next random_normal, for i in 0 .. count - 1: the same numbers, several times faster. */
+/* out[i] = scale times the next random_normal, for i in 0 .. count - 1: the same numbers, several times faster;
+   of many, half by a second thread. */
 void random_normals(struct random_stream *random, double scale, float *out, size_t count);
 
 /* Uniform in 0 .. bound - 1, without bias (Lemire 2019). bound >= 1. Draws a word, rarely more. */
