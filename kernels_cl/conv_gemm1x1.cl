@@ -314,13 +314,13 @@ struct operands {
 /* Channels c .. of count pixels from first on, times the blocks. Meanwhile it asks for the channels next_c .. of the
    pixels from next on. */
 static inline void group_product(struct operands o, int first, int count, int c, int channels,
-                                 int block_from, int block_to, int next, int next_c, bool reload,
+                                 int block_from, int block_to, int next, int next_c,
                                  struct epilogue e) {
     const bool last = c + channels >= o.S;
     const int blocks = block_to - block_from, tiles = (count + MR - 1) / MR;
     const int chunks = max(channels / 16, 1);
     struct ahead ahead = {.row_step = (size_t)o.from.V * o.source_step,
-                          .weight_lines = reload ? (16 * KV + tiles - 1) / tiles : 0,
+                          .weight_lines = (16 * KV + tiles - 1) / tiles,
                           .out_step = (size_t)o.to.V * o.dest_step,
                           .out_rows = (MR + chunks - 1) / chunks};
     for (int block = block_from; block < block_to; block++) {
@@ -357,14 +357,11 @@ static inline void group_product(struct operands o, int first, int count, int c,
 /* The loop nest: groups of tiles, up to cb source channels at a time. */
 static inline void product(struct operands o, int first, int count, int group, int cb,
                            int block_from, int block_to, struct epilogue e) {
-    /* Weights that stay in the second-level cache need not be asked for. */
-    const bool reload = (size_t)(block_to - block_from) * o.S * KB > 1 << 18;
     for (int i = 0; i < count; i += group)
         for (int c = 0; c < o.S; c += cb) {
             const bool last = c + cb >= o.S;
             group_product(o, first + i, min(group, count - i), c, min(cb, o.S - c), block_from,
-                          block_to, last ? first + i + group : first + i, last ? 0 : c + cb,
-                          reload, e);
+                          block_to, last ? first + i + group : first + i, last ? 0 : c + cb, e);
         }
 }
 

@@ -20,7 +20,7 @@
         +---+---+---+---+              +----------------+----------------+
         | 0 | 1 |...|CT |  tile t      |  16 channels   |  16 channels   |   KV vectors
         +---+---+---+---+              +----------------+----------------+
-          scalar, broadcast      x       vector loads                        += acc[CT][KV], then added to A
+          scalar, broadcast      x       vector loads                        += acc[CT][KV], then stored or added to A
 
    Parts of the tiles (SPLIT of the host): each has a dw of its own in the workspace, [part][R][S][C/g][K], which
    conv_winograd_weights_reduce adds in order.
@@ -34,6 +34,7 @@
    TB         tiles transformed at a time          tiles            1 ..                                               */
 
 #include "common.clh"
+#include "lanes.clh"
 
 #ifndef M
 #define M 4
@@ -69,25 +70,6 @@
 #define V_STEP (TB * CV + 1)
 #define D_STEP (TB * KBV + 1)
 #define A_STEP (CB * KBV + 1)
-
-/* The first count lanes of v to p; count may be 0 or less. */
-static inline void store_lanes(float16 v, int count, __global float *p) {
-    if (count >= 16) {
-        vstore16(v, 0, p);
-        return;
-    }
-    float lane[16];
-    vstore16(v, 0, lane);
-    for (int i = 0; i < count; i++) p[i] = lane[i];
-}
-
-/* The first count lanes from p, the others zero; count may be 0 or less. */
-static inline float16 load_lanes(int count, __global const float *p) {
-    if (count >= 16) return vload16(0, p);
-    float lane[16];
-    for (int i = 0; i < 16; i++) lane[i] = i < count ? p[i] : 0.0f;
-    return vload16(0, lane);
-}
 
 /* ---------------------------------------------------------------- one-dimensional transforms */
 
@@ -249,9 +231,9 @@ static inline void put_tile(__local float16 *d, __local float16 *copy, __global 
 
 /* ---------------------------------------------------------------- products */
 
-/* a[c][k] += sum over tiles of v[tile][c] d[tile][k], one position. */
+/* a[c][k] = or, with more, += the sum over tiles of v[tile][c] d[tile][k], one position. */
 static inline void multiply(__local const float *v, __local const float16 *d, __local float16 *a,
-                            int tiles) {
+                            int tiles, bool more) {
     for (int k = 0; k < KBV; k += KV)
         for (int c = 0; c < CB; c += CT) {
             float16 acc[CT][KV];
@@ -274,10 +256,15 @@ static inline void multiply(__local const float *v, __local const float16 *d, __
                 scalar += CB;
                 vector += KBV;
             }
+            if (more)
+#pragma unroll
+                for (int i = 0; i < CT; i++)
+#pragma unroll
+                    for (int j = 0; j < KV; j++) acc[i][j] += a[(c + i) * KBV + k + j];
 #pragma unroll
             for (int i = 0; i < CT; i++)
 #pragma unroll
-                for (int j = 0; j < KV; j++) a[(c + i) * KBV + k + j] += acc[i][j];
+                for (int j = 0; j < KV; j++) a[(c + i) * KBV + k + j] = acc[i][j];
         }
 }
 
@@ -324,7 +311,8 @@ conv_winograd_weights_bwd_weights(__global const float *restrict x, __global con
     const int first = batches / parts * part + min(part, batches % parts);
     const int last = first + batches / parts + (part < batches % parts);
 
-    for (int i = 0; i < POSITIONS * A_STEP; i++) a[i] = (float16)(0.0f);
+    if (first == last) /* more parts than batches */
+        for (int i = 0; i < POSITIONS * A_STEP; i++) a[i] = (float16)(0.0f);
     for (int batch = first; batch < last; batch++) {
         const int count = min(TB, tiles - batch * TB);
         for (int t = 0; t < count; t++) {
@@ -336,7 +324,7 @@ conv_winograd_weights_bwd_weights(__global const float *restrict x, __global con
         }
         for (int position = 0; position < POSITIONS; position++)
             multiply((__local const float *)(v + position * V_STEP), d + position * D_STEP,
-                     a + position * A_STEP, count);
+                     a + position * A_STEP, count, batch > first);
     }
 
     out += ((size_t)part * 9 * Cg + c0) * K + group * Kg + k0;
