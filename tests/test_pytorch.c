@@ -26,10 +26,17 @@ static const struct shape {
     const char *name;
     int c, h, w;
     float lift; /* added to the biases of batch normalisation */
-} shapes[] = {
-    {"alexnet", 2, 67, 67, 0},   {"googlenet", 2, 80, 79, 0},      {"inception-v3", 2, 299, 299, 2},
-    {"vgg", 2, 32, 32, 0},       {"resnet20-cifar", 2, 17, 16, 0}, {"all-conv", 2, 14, 14, 0},
-    {"resnet-tiny", 2, 8, 8, 0}, {"resnet", 2, 65, 64, 0},         {"", 0, 0, 0, 0}};
+    float gain; /* of the input, 0: 1; large where LRN has to differ from dividing by a constant */
+} shapes[] = {{"alexnet", 2, 67, 67, 0, 100},
+              {"googlenet", 2, 80, 79, 0, 100},
+              {"inception-v3", 2, 299, 299, 2, 0},
+              {"vgg11-lrn", 2, 32, 32, 0, 100},
+              {"vgg", 2, 32, 32, 0, 0},
+              {"resnet20-cifar", 2, 17, 16, 0, 0},
+              {"all-conv", 2, 14, 14, 0, 0},
+              {"resnet-tiny", 2, 8, 8, 0, 0},
+              {"resnet", 2, 65, 64, 0, 0},
+              {"", 0, 0, 0, 0, 0}};
 
 /* Networks of test_nets.h: what the zoo has not. */
 static const char *const further[] = {"everything", "residual",    "normalised",
@@ -178,13 +185,15 @@ static void lift(tess_context *ctx, tess_net *net, float by) {
 
 /* Writes NAME.onnx and NAME.ours. */
 static void write_network(tess_context *ctx, const char *folder, const tess_graph *graph,
-                          float lifted) {
+                          float lifted, float gain) {
     struct record record = {0};
     struct safetensors *weights = NULL;
     char path[FOLDER_PATH_SIZE], model[FOLDER_PATH_SIZE], ours[FOLDER_PATH_SIZE];
     tess_error error = {0};
     const char *name = tess_graph_name(graph);
     struct test_batch from = test_batch_make(graph, BATCH, BATCH, 3);
+    for (size_t i = 0; gain > 0 && i < BATCH * (size_t)tess_graph_layer_info(graph, 0).neurons; i++)
+        from.input[i] *= gain;
     tess_net *net = test_net_make(ctx, graph, &(tess_net_options){.batch = BATCH, .training = true},
                                   &one_algorithm, &from);
     test_net_calm(ctx, net, 0.2f);
@@ -215,7 +224,7 @@ static void write_zoo_network(tess_context *ctx, const char *folder, const char 
     const tess_zoo_options options = {
         .c = shape->c, .h = shape->h, .w = shape->w, .classes = 5, .width = 1.0f / 16};
     if (tess_zoo_build(name, &options, &error, &graph)) fail_msg("%s", error.text);
-    write_network(ctx, folder, graph, shape->lift);
+    write_network(ctx, folder, graph, shape->lift, shape->gain);
     tess_graph_destroy(graph);
 }
 
@@ -250,7 +259,7 @@ static void networks_agree(void **state) {
     for (size_t i = 0; i < sizeof further / sizeof further[0]; i++) {
         if (only && strcmp(only, further[i]) != 0) continue;
         tess_graph *graph = test_net_graph(further[i]);
-        write_network(ctx, folder, graph, 0);
+        write_network(ctx, folder, graph, 0, 0);
         tess_graph_destroy(graph);
     }
     int status =
