@@ -29,7 +29,7 @@ tess_status program_source_hash(tess_context *ctx, const char *file, char hex[65
    after a failed build, one with the compiler's log ("": none). Strings are borrowed for the call. */
 struct program_event {
     const char *file, *config, *options,
-        *source; /* options and source (expanded) as the driver gets them */
+        *source; /* options and source (expanded) as the driver gets them, but for program_quick.h */
     const char *log;
 };
 typedef void program_observer(void *user, const struct program_event *event);
