@@ -49,11 +49,11 @@ shrink() {
         -e 's#\(mnist\|cifar10\):DIR#synthetic:digits,count=600#g' -e 's|--freeze-until layer3|--freeze-until conv1|' \
         -e 's|image=cat.npy|input=cat.npy|' -e 's|^\(.*/tessera --kernels .*\)$|\1 --epochs 1|' -e 's|^\(.*/tessera train model.onnx .*\)$|\1 --epochs 1|' \
         -e 's|--val-last [0-9]*|--val-last 100|' -e 's|--epochs [0-9]*|--epochs 1|' \
-        -e 's/\(resnet18\|resnet50\|vgg16\|googlenet\|alexnet\)/lenet5-relu/g' -e 's|--batch 8|--batch 2|' -e 's|--mode rapid|--budget 3|' \
-        -e 's|n8c64h56w56k64r3s3pt1pb1pl1pr1|n1c4h8w8k16r3s3pt1pb1pl1pr1 --budget 3|' -e 's|n64c4096k4096|n4c64k64|' \
-        -e 's|--clblast [0-9]*|--budget 3|' -e 's|--device gpu \.\.\.|--device cpu devices|' \
+        -e 's/\(resnet18\|resnet50\|vgg16\|googlenet\|alexnet\)/lenet5-relu/g' -e 's|--batch 8|--batch 2|' -e 's|--mode rapid|--budget 0.5|' \
+        -e 's|n8c64h56w56k64r3s3pt1pb1pl1pr1|n1c4h8w8k16r3s3pt1pb1pl1pr1 --budget 0.5|' -e 's|n64c4096k4096|n4c64k64|' \
+        -e 's|--clblast [0-9]*|--budget 0.5|' -e 's|--device gpu \.\.\.|--device cpu devices|' \
         -e "s|^TESSERA_DEVICE=rusticl \.\.\.|TESSERA_DEVICE=rusticl $build/bin/tessera devices|" \
-        -e 's|plan \.\.\.|plan lenet5-relu|' -e 's|db export FILE|db export rows.jsonl|'
+        -e 's|plan \.\.\.|plan lenet5-relu|' -e 's|db export FILE|db export rows.jsonl|' -e 's|/tessera doctor|/tessera doctor --budget 5|'
 }
 
 # Why a command is not run here; nothing if it is.

@@ -1,5 +1,8 @@
 /* Depthwise convolution beyond what test_conv sweeps: epilogues, several filters a channel, strides and dilations, in
    configurations of CPUs and of GPUs. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "support/check.h"
 #include "support/conv_case.h"
 
@@ -62,10 +65,13 @@ static const struct conv_case backward_weights[] = {
     {THREE, "vec1_kv4_rt2_st1_qt2_chunk64_band16_wg1_fix0", TESS_CONV_BWD_WEIGHTS, false, NONE},
 };
 
-/* Those of GPUs are not valid on CPUs, and the other way round: at least two of each list are. */
+/* Those of GPUs are not valid on CPUs, and the other way round: at least two of each list are. check-full (TESSERA_TEST_FULL=1) has all,
+   check every other one, beside what test_conv sweeps. */
 static void check_cases(tess_context *ctx, const struct conv_case *cases, size_t count) {
+    const char *full = getenv("TESSERA_TEST_FULL");
+    size_t step = full && strcmp(full, "1") == 0 ? 1 : 2;
     int checked = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i += step) {
         bool valid = conv_case_check(ctx, "depthwise", &cases[i]);
         if (!valid) print_message("not for this device: %s %s\n", cases[i].key, cases[i].config);
         checked += valid;
