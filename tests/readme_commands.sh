@@ -59,7 +59,7 @@ shrink() {
 # Why a command is not run here; nothing if it is.
 reason() {
     case $1 in
-    './run test'* | ctest* | 'cmake '*) echo "other stages of CI do it" ;;
+    './run test'* | .ci/run* | ctest* | 'cmake '*) echo "other stages of CI do it" ;;
     'python3 bench/'*) echo "it needs PyTorch and minutes" ;;
     esac
 }
