@@ -102,19 +102,27 @@ static bool print_result(tess_context *ctx, const struct request *request,
                tess_context_device(ctx)->driver_version);
         printf(
             "%s, batch %d, %s: %.2f ms +- %.2f, %.1f images/s; device memory %.1f MiB: parameters "
-            "%.1f, activations %.1f, workspace %.1f, operators %.1f\n",
+            "%.1f, activations %.1f, workspace %.1f, operators %.1f (packed weights %.1f, folded "
+            "%.1f)\n",
             request->name, request->batch, mode, ms, timed->mad * 1e3, images,
             (double)peak / 1048576, (double)memory->parameters / 1048576,
             (double)memory->activations / 1048576, (double)memory->workspace / 1048576,
-            (double)memory->operators / 1048576);
+            (double)memory->operators / 1048576, (double)memory->packed / 1048576,
+            (double)memory->folded / 1048576);
     }
     struct stats_summary s;
     stats_summarise(timed->samples, samples, 1e3, &s);
-    json_t *row = json_pack("{s:s, s:i, s:s, s:f, s:f, s:f, s:I, s:o, s:[f, f], s:o}", "net",
-                            request->name, "batch", request->batch, "mode", mode, "ms", ms,
-                            "ms_mad", timed->mad * 1e3, "images_per_s", images, "device_bytes_peak",
-                            (json_int_t)peak, "device", run_text(tess_context_device(ctx)->name),
-                            "ms_ci", s.ci[0], s.ci[1], "run", run_info(ctx, request->command));
+    json_t *bytes =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)memory->parameters,
+                  "activations", (json_int_t)memory->activations, "workspace",
+                  (json_int_t)memory->workspace, "operators", (json_int_t)memory->operators,
+                  "packed", (json_int_t)memory->packed, "folded", (json_int_t)memory->folded);
+    json_t *row =
+        json_pack("{s:s, s:i, s:s, s:f, s:f, s:f, s:I, s:o, s:o, s:[f, f], s:o}", "net",
+                  request->name, "batch", request->batch, "mode", mode, "ms", ms, "ms_mad",
+                  timed->mad * 1e3, "images_per_s", images, "device_bytes_peak", (json_int_t)peak,
+                  "device_bytes", bytes, "device", run_text(tess_context_device(ctx)->name),
+                  "ms_ci", s.ci[0], s.ci[1], "run", run_info(ctx, request->command));
     FILE *saved = saved_runs_open();
     if (row && saved)
         write_row(row, saved); /* for later reports; a full disk there stops nothing */

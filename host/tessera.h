@@ -1053,14 +1053,19 @@ typedef struct tess_param {
     tess_tensor *value, *grad, *velocity;
 } tess_param;
 TESS_API int tess_net_param_count(const tess_net *net);
-TESS_API tess_param tess_net_param(const tess_net *net, int index);
+/* An inference network keeps some weights on the device in another form alone, packed for instance; this call brings those that index
+   is about back for good, and may thus block. value is NULL, with an error in the context, if there is no memory for them. */
+TESS_API tess_param tess_net_param(tess_net *net, int index);
 
 /* Device bytes: what the net uses, and what activations and gradients would use without sharing buffers, or without
    recomputation. activations: with gradients, input and output. workspace: what workspaces add to the activations' memory, which they
-   share. operators: what plans hold themselves, packed weights above all. recomputed: instructions added to make outputs again. */
+   share. operators: what plans hold themselves; packed and folded weights, which are parts of it, above all. staged: parameters that
+   have no memory on the device, as another form of them is there (see tess_net_param). recomputed: instructions added to make
+   outputs again. */
 typedef struct tess_net_memory {
     size_t parameters, activations, activations_unshared, workspace, operators;
     size_t activations_kept; /* without recomputation */
+    size_t packed, folded, staged;
     int recomputed;
 } tess_net_memory;
 TESS_API tess_net_memory tess_net_memory_info(const tess_net *net);

@@ -98,18 +98,24 @@ static int print_fused(const tess_net *net, bool json) {
 static int print_memory(const tess_net *net, bool json) {
     const tess_net_memory m = tess_net_memory_info(net);
     const size_t total = m.parameters + m.activations + m.workspace + m.operators;
-    char text[6][CLI_COUNT_SIZE];
+    char text[8][CLI_COUNT_SIZE];
     if (json)
         return cli_print_json(json_pack(
-            "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "bytes", (json_int_t)total, "parameters",
-            (json_int_t)m.parameters, "activations", (json_int_t)m.activations, "workspace",
-            (json_int_t)m.workspace, "operators", (json_int_t)m.operators, "activations_unshared",
-            (json_int_t)m.activations_unshared, "activations_kept", (json_int_t)m.activations_kept,
-            "recomputed", m.recomputed));
+            "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "bytes", (json_int_t)total,
+            "parameters", (json_int_t)m.parameters, "activations", (json_int_t)m.activations,
+            "workspace", (json_int_t)m.workspace, "operators", (json_int_t)m.operators,
+            "activations_unshared", (json_int_t)m.activations_unshared, "packed",
+            (json_int_t)m.packed, "folded", (json_int_t)m.folded, "staged", (json_int_t)m.staged,
+            "activations_kept", (json_int_t)m.activations_kept, "recomputed", m.recomputed));
     printf("device memory %s: parameters %s, activations %s, workspaces %s, operators %s",
            cli_bytes((double)total, text[0]), cli_bytes((double)m.parameters, text[1]),
            cli_bytes((double)m.activations, text[2]), cli_bytes((double)m.workspace, text[3]),
            cli_bytes((double)m.operators, text[4]));
+    printf(" (packed weights %s, folded %s)", cli_bytes((double)m.packed, text[5]),
+           cli_bytes((double)m.folded, text[6]));
+    if (m.staged)
+        printf("; weights that need no memory beside their packed or folded form %s",
+               cli_bytes((double)m.staged, text[7]));
     printf("; activations without sharing %s", cli_bytes((double)m.activations_unshared, text[5]));
     if (m.recomputed)
         printf(", without recomputation (%d instructions) %s", m.recomputed,

@@ -61,9 +61,10 @@ static void print_totals(const tess_graph *graph, int batch) {
     struct memory memory = estimate(&totals, batch);
     printf("\n%s: %s parameters, %.3f MFLOP forward for one image (a multiply-add counts as two)\n",
            tess_graph_name(graph), cli_count(totals.parameters, count), totals.flops / 1e6);
-    printf("memory at batch %d, fp32: parameters %s, activations %s; training at most %s\n", batch,
-           cli_bytes(memory.parameters, parameters), cli_bytes(memory.activations, activations),
-           cli_bytes(memory.training, training));
+    printf("memory at batch %d, fp32: parameters %s, activations %s; training at most %s; what a "
+           "device takes, by kind: tessera plan\n",
+           batch, cli_bytes(memory.parameters, parameters),
+           cli_bytes(memory.activations, activations), cli_bytes(memory.training, training));
 }
 
 static json_t *layer_json(const tess_layer_info *layer) {

@@ -16,7 +16,7 @@ enum { PASSES = 3, ROUNDS = 8 };
 struct fit {
     tess_net *net;
     struct memory_limits limits;
-    size_t held, room; /* what is there already, and what may be added */
+    size_t held, room; /* what is there already or certain, and what may be added */
     int *site_of;      /* [layer][pass]: index into the next, or -1 */
     struct conv_candidate (*candidates)[CONV_CANDIDATES];
     struct algorithm_option (*options)[CONV_CANDIDATES];
@@ -90,13 +90,15 @@ static tess_status site_make(struct fit *fit, int layer, int pass) {
     if (status)
         return error_prefix(&net->ctx->error, status, "layer %s", net->graph->layers[layer].name);
     if (request->y_channels) count = keep_slicing(fit->candidates[site], count);
+    /* Inference keeps the weights as they are where they are not packed: see staged_weights.h. */
+    size_t plain = net->options.training ? 0 : net_weight_bytes(net, layer);
     for (int k = 0; k < count; k++) {
         const struct conv_candidate *candidate = &fit->candidates[site][k];
         size_t align = fit->limits.align;
         fit->options[site][k] = (struct algorithm_option){
             .seconds = candidate->seconds,
             .workspace = (candidate->workspace + align - 1) / align * align,
-            .held = candidate->packed};
+            .held = candidate->packed ? candidate->packed : plain};
     }
     fit->sites[site] = (struct algorithm_site){.options = fit->options[site], .count = count};
     fit->site_of[layer * PASSES + pass] = fit->count++;
@@ -170,13 +172,19 @@ static void set_workspaces(struct fit *fit) {
     }
 }
 
-/* Arenas as they would be, and packed weights. */
+/* Packed weights, and in inference those that are not packed. */
+static size_t weights(const struct fit *fit) {
+    size_t bytes = 0;
+    for (int i = 0; i < fit->count - 1; i++)
+        bytes += fit->options[i][fit->picks[i]].held;
+    return bytes;
+}
+
+/* Arenas as they would be, and weights. */
 static tess_status total(struct fit *fit, size_t *bytes) {
     size_t arenas = 0;
     tess_status status = net_memory_total(fit->net, &fit->limits, &arenas);
-    *bytes = arenas;
-    for (int i = 0; i < fit->count - 1; i++)
-        *bytes += fit->candidates[i][fit->picks[i]].packed;
+    *bytes = arenas + weights(fit);
     return status;
 }
 
@@ -255,8 +263,8 @@ static tess_status fit_limit(struct fit *fit, bool may_recompute, bool *fits) {
 static void advise(const struct fit *fit, size_t arenas, char *text, size_t size) {
     const tess_net *net = fit->net;
     /* Packed weights and the arenas' gaps do not shrink with the batch: a little less than the share says. */
-    size_t fixed = net->memory.parameters, limit = net->options.memory_limit;
-    size_t each = (arenas + fit->held - fixed) / (size_t)net->options.batch + 1;
+    size_t fixed = net->memory.parameters + weights(fit), limit = net->options.memory_limit;
+    size_t each = (arenas + fit->held - net->memory.parameters) / (size_t)net->options.batch + 1;
     size_t batch = limit > fixed ? (limit - fixed) / each * 15 / 16 : 0;
     if (batch >= (size_t)net->options.batch) batch = (size_t)net->options.batch - 1;
     if (batch > 0)
@@ -280,7 +288,7 @@ static tess_status fail_limit(struct fit *fit, bool may_recompute, size_t bytes)
     const double mib = 1048576;
     tess_net *net = fit->net;
     char advice[80];
-    advise(fit, bytes, advice, sizeof advice);
+    advise(fit, bytes - weights(fit), advice, sizeof advice);
     size_t others = fit->held - net->memory.parameters;
     return context_fail(
         net->ctx, TESS_OUT_OF_DEVICE_MEMORY,
@@ -288,8 +296,9 @@ static tess_status fail_limit(struct fit *fit, bool may_recompute, size_t bytes)
         "activations%s and workspaces %.1f, input, output and operators %.1f; %s%s",
         (double)(fit->held + bytes) / mib, (double)net->options.memory_limit / mib,
         net->options.training ? " with gradients and velocities" : "",
-        (double)net->memory.parameters / mib, net->options.training ? ", gradients" : "",
-        (double)bytes / mib, (double)others / mib, advice,
+        (double)(net->memory.parameters + weights(fit)) / mib,
+        net->options.training ? ", gradients" : "", (double)(bytes - weights(fit)) / mib,
+        (double)others / mib, advice,
         net->options.training && !may_recompute ? ", and recomputation saves memory" : "");
 }
 

@@ -3,6 +3,7 @@
 #include "ops/slice_activation.h"
 
 uint64_t weights_version(const tess_net *net, const struct instruction *in) {
+    if (!in->t[OP_W]) return 0; /* staged */
     uint64_t steps = in->layer < net->frozen ? 0 : net->trained->version;
     return 1 + steps + in->t[OP_W]->version;
 }

@@ -48,6 +48,10 @@ tess_status slot_add_fixed(tess_net *net, tess_tensor *tensor, int *out) {
     return slot_append(net, &slot, out);
 }
 
+tess_status slot_add_later(tess_net *net, const tess_tensor_desc *desc, int *out) {
+    return slot_append(net, &(struct slot){.desc = *desc, .first = -1, .fixed = true}, out);
+}
+
 tess_status emit(tess_net *net, const struct instruction *instruction) {
     tess_status status = grow(net, (void **)&net->instructions, sizeof *net->instructions,
                               net->instruction_count, &net->instruction_capacity);
@@ -395,8 +399,9 @@ static tess_status lower_params(tess_net *net) {
     tess_status status = slot_append(net, &(struct slot){.fixed = true}, &none);
     for (int i = 0; i < net->param_count && !status; i++) {
         struct param *param = &net->params[i];
-        status = slot_add_fixed(net, param->value, &param->value_slot);
-        if (!status && param->grad) status = slot_add_fixed(net, param->grad, &param->grad_slot);
+        status = slot_add_later(net, &param->spec.desc, &param->value_slot);
+        if (!status && net_trains(net, param))
+            status = slot_add_later(net, &param->spec.desc, &param->grad_slot);
     }
     return status;
 }

@@ -1,6 +1,7 @@
 #include "net/fit_memory.h"
 #include "net/layers/layers.h"
 #include "net/passes/passes.h"
+#include "net/staged_weights.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -113,17 +114,21 @@ static tess_status build(tess_net *net, const struct net_debug *debug, uint64_t 
     net->ctx->no_programs = debug && debug->go_on;
     if (!status) status = operators_create(net);
     if (!status) status = ports_create(net);
-    if (!status) status = net_params_create(net);
-    uint64_t after_params = counters->device_bytes;
+    uint64_t ports = counters->device_bytes;
+    if (!status) status = net_params_list(net);
     if (!status) status = net_lower(net);
     if (!status) status = eltwise_for(net);
     if (debug && debug->go_on) return status ? status : convs_warm(net, debug);
     int count = net->instruction_count;
     if (!status) status = net_memory_bare(net, &limits, &net->memory.activations_kept);
-    if (!status) status = net_fit(net, debug, (size_t)(counters->device_bytes - before));
+    if (status) return status;
+    net->memory.parameters = net_params_bytes(net);
+    size_t held = (size_t)(counters->device_bytes - before) + net->memory.parameters;
+    status = net_fit(net, debug, held);
     net->memory.recomputed = net->instruction_count - count;
-    net->memory.operators = (size_t)(counters->device_bytes - after_params);
-    return status;
+    if (!status) status = staged_mark(net);
+    net->memory.operators = (size_t)(counters->device_bytes - ports);
+    return status ? status : net_params_create(net);
 }
 
 /* repack: see struct tess_net. */
@@ -139,6 +144,7 @@ static tess_status create(tess_context *ctx, const tess_graph *graph,
     if (options) net->options = *options;
     if (net->options.batch == 0) net->options.batch = 1;
     net->conv_algo = debug ? debug->conv_algo : NULL;
+    net->keep_weights = debug && debug->keep_weights;
     net->repack = repack;
     net->classes = graph_classes(graph);
     tess_status status = build(net, debug, ctx->counters.device_bytes);
@@ -221,7 +227,8 @@ static tess_status run(tess_net *net, unsigned phase) {
 tess_status tess_net_forward(tess_net *net) {
     if (!net) return TESS_INVALID_ARGUMENT;
     net->training_now = false;
-    return run(net, PHASE_INFER);
+    tess_status status = staged_pack_due(net);
+    return status ? status : run(net, PHASE_INFER);
 }
 
 tess_status tess_net_gradients(tess_net *net, int valid, uint64_t step) {

@@ -110,6 +110,13 @@ struct param {
     /* Views of net->values or states ...; owned. Running values and what is frozen have neither gradient nor velocity. */
     tess_tensor *value, *grad, *velocity;
     int value_slot, grad_slot;
+    bool staged; /* value is NULL: see staged_weights.h */
+    struct param_source {
+        float *
+            own; /* K C R S; owned. NULL: the values that it starts with for a seed, or, before any, zeros */
+        bool started;
+        uint64_t seed;
+    } source;
 };
 
 struct tess_net {
@@ -139,6 +146,8 @@ struct tess_net {
     struct param *params;
     int *first_param; /* by layer */
     int param_count;
+    bool keep_weights; /* as in struct net_debug */
+    bool packs_due;    /* staged weights that were not packed since they changed */
 
     struct instruction *instructions;
     int instruction_count, instruction_capacity;
@@ -172,6 +181,7 @@ struct net_debug {
        driver's and our own cache from the other end. It stops early when go_on(user) says so. *out becomes NULL. */
     bool (*go_on)(void *user);
     void *go_on_user;
+    bool keep_weights; /* no weights are staged */
 };
 
 /* tess_net_create with wishes. debug may be NULL. */
@@ -185,9 +195,19 @@ tess_status net_freeze(tess_net *net);
 
 /* ---- net_params.c */
 
-/* Makes params and their buffers, filled with zeros. Needs ctx, graph and options. */
+/* Makes params, without memory. Needs ctx, graph and options. */
+tess_status net_params_list(tess_net *net);
+/* Whether a parameter has gradient and velocity. */
+bool net_trains(const tess_net *net, const struct param *param);
+/* Bytes of all buffers of net_params_create, but for what the plans decide: weights of an inference network's convolutions. */
+size_t net_params_bytes(const tess_net *net);
+/* What the weights of a convolution layer take on the device as they are. */
+size_t net_weight_bytes(const tess_net *net, int layer);
+/* Makes the buffers, filled with zeros, of all that is not staged, and gives them to the slots. */
 tess_status net_params_create(tess_net *net);
 void net_params_destroy(tess_net *net);
+/* The values that a parameter starts with for a seed, K C R S: in data, which has room for them, or the graph's. */
+const float *net_param_start(const tess_net *net, int index, uint64_t seed, float *data);
 
 /* ---- passes/: which layers merge; lower.c: forward; backward.c: the rest */
 
@@ -223,6 +243,13 @@ tess_act fused_act(const struct lowered *low);
 /* The instruction that makes convolution conv's weights and bias, when they changed, and the slots in which they then are. */
 tess_status lower_folded_norm(struct lowering *lo, int conv, int *weight, int *bias);
 void folded_norm_destroy(struct folded_norm *folded);
+/* Gives the folded weights memory, if they have none, and their slot. */
+tess_status folded_norm_keep(tess_net *net, struct folded_norm *folded);
+/* From now on the weights to fold are the convolution's parameter, which has memory now, and each run asks whether they changed. */
+tess_status folded_norm_follow(tess_net *net, struct folded_norm *folded);
+/* Folds into the bias and into the weights to, NULL: those of folded_norm_keep. */
+tess_status folded_norm_run(const tess_net *net, struct folded_norm *folded, tess_tensor *from,
+                            tess_tensor *to);
 
 /* Fills instructions and slots and makes every operator. Errors name the layer. */
 tess_status net_lower(tess_net *net);
@@ -231,6 +258,8 @@ tess_status lower_backward(struct lowering *lo);
 tess_status slot_add(tess_net *net, const tess_tensor_desc *desc, int layer, int *out);
 /* A slot for a tensor that has its memory. */
 tess_status slot_add_fixed(tess_net *net, tess_tensor *tensor, int *out);
+/* A slot for a tensor that will have memory of its own. */
+tess_status slot_add_later(tess_net *net, const tess_tensor_desc *desc, int *out);
 /* Appends a copy. */
 tess_status emit(tess_net *net, const struct instruction *instruction);
 /* The output of a layer, for the network's batch. */
@@ -292,6 +321,8 @@ tess_status net_memory_bare(tess_net *net, const struct memory_limits *limits, s
 
 /* Gives every slot and every workspace its memory and binds the instructions to it. */
 tess_status net_memory_create(tess_net *net, const struct net_debug *debug);
+/* Gives the instructions the tensors that are in the slots now. */
+void net_memory_bind(tess_net *net);
 void net_memory_destroy(tess_net *net);
 
 #endif

@@ -89,6 +89,7 @@ tess_status convs_create(tess_net *net, const struct conv_choice *const *choices
         if (!conv_pass_of(in, &pass)) continue;
         in->as.conv = net->ops[in->layer].conv[pass];
         in->workspace_bytes = tess_conv_plan_info(in->as.conv).workspace;
+        net->memory.packed += tess_conv_plan_info(in->as.conv).packed;
     }
     return TESS_OK;
 }

@@ -6,12 +6,14 @@
 #include "net/net.h"
 #include "net/onnx/onnx_write.h"
 #include "net/safetensors.h"
+#include "net/staged_weights.h"
 
 #define VELOCITY_PREFIX "optimizer.velocity."
 
 struct stored {
     const struct param *param;
-    tess_tensor *tensor; /* its value or its velocity */
+    int index;             /* of param */
+    tess_tensor *velocity; /* NULL: it is its value that is stored */
     char name[sizeof VELOCITY_PREFIX + sizeof((struct param *)0)->name];
 };
 
@@ -36,7 +38,8 @@ static struct stored *stored_list(const tess_net *net, int count) {
         const struct param *param = &net->params[i % net->param_count];
         if (velocity && !param->velocity) continue;
         list[at].param = param;
-        list[at].tensor = velocity ? param->velocity : param->value;
+        list[at].index = i % net->param_count;
+        list[at].velocity = velocity ? param->velocity : NULL;
         snprintf(list[at++].name, sizeof list[0].name, "%s%s", velocity ? VELOCITY_PREFIX : "",
                  param->name);
     }
@@ -94,7 +97,9 @@ static tess_status read_tensors(tess_net *net, const char *path, struct stored *
         stored_shape(list[i].param, entry);
         entry->data = malloc(tess_tensor_desc_bytes(&list[i].param->spec.desc));
         if (!entry->data) return no_memory(net, path);
-        tess_status status = tess_tensor_read(list[i].tensor, entry->data, TESS_NCHW);
+        tess_status status = list[i].velocity
+                                 ? tess_tensor_read(list[i].velocity, entry->data, TESS_NCHW)
+                                 : param_read(net, list[i].index, entry->data);
         if (status) return status;
     }
     return TESS_OK;
@@ -199,6 +204,24 @@ static tess_status check_strangers(tess_net *net, const char *path,
     return TESS_OK;
 }
 
+/* found: NULL where a tensor keeps what it has. Staged weights last: what is folded into them must be there. */
+static tess_status write_tensors(tess_net *net, const struct stored *list, int count,
+                                 const struct safetensor *const *found) {
+    tess_status status = TESS_OK;
+    bool due = net->packs_due, all = true;
+    net->packs_due = true;
+    for (int i = 0; i < 2 * count && !status; i++) {
+        const struct stored *to = &list[i % count];
+        const struct safetensor *from = found[i % count];
+        all = all && from;
+        if (!from || to->param->staged != (i >= count)) continue;
+        status = to->velocity ? tess_tensor_write(to->velocity, from->data, TESS_NCHW)
+                              : param_write(net, to->index, from->data);
+    }
+    if (!status && (all || !due)) net->packs_due = false;
+    return status;
+}
+
 /* skip: layers whose parameters keep what they have; NULL: none. */
 static tess_status load(tess_net *net, const char *path, bool optimizer, const bool *skip) {
     struct safetensors *file = NULL;
@@ -222,8 +245,7 @@ static tess_status load(tess_net *net, const char *path, bool optimizer, const b
         goto fail;
     }
     status = check_strangers(net, path, file);
-    for (int i = 0; i < count && !status; i++)
-        if (found[i]) status = tess_tensor_write(list[i].tensor, found[i]->data, TESS_NCHW);
+    if (!status) status = write_tensors(net, list, count, found);
 fail:
     free((void *)found);
     free(list);

@@ -177,13 +177,16 @@ tess_status net_memory_create(tess_net *net, const struct net_debug *debug) {
     net->memory.activations = net->memory.activations_unshared = fixed;
     net->memory.activations_kept += fixed;
     tess_status status = place(net, &limits);
-    if (status) return status;
+    if (!status) net_memory_bind(net);
+    return status;
+}
+
+void net_memory_bind(tess_net *net) {
     for (int i = 0; i < net->instruction_count; i++) {
         struct instruction *in = &net->instructions[i];
         for (int k = 0; k < OPERANDS; k++)
             in->t[k] = net->slots[in->slots[k]].tensor;
     }
-    return TESS_OK;
 }
 
 void net_memory_destroy(tess_net *net) {

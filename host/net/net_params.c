@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "net/net.h"
+#include "net/staged_weights.h"
 #include "ops/random.h"
 
 static tess_status no_memory(tess_net *net) {
@@ -11,8 +12,30 @@ static tess_status no_memory(tess_net *net) {
                         "parameters: no host memory; free some and try again");
 }
 
-/* Names and shapes. */
-static tess_status params_list(tess_net *net) {
+static size_t padded_bytes(const tess_net *net, const struct param *param) {
+    size_t align = tess_context_device(net->ctx)->base_align;
+    if (align == 0) align = 128;
+    return (tess_tensor_desc_bytes(&param->spec.desc) + align - 1) / align * align;
+}
+
+/* What a buffer holds. */
+enum group { VALUES, FROZEN_VALUES, TRAINED_VALUES, STATES };
+
+static bool is_in(const tess_net *net, const struct param *param, enum group group) {
+    bool frozen = param->layer < net->frozen;
+    if (param->staged) return false;
+    if (param->spec.state) return group == STATES;
+    return group == VALUES || group == (frozen ? FROZEN_VALUES : TRAINED_VALUES);
+}
+
+static size_t total_bytes(const tess_net *net, enum group group) {
+    size_t bytes = 0;
+    for (int i = 0; i < net->param_count; i++)
+        if (is_in(net, &net->params[i], group)) bytes += padded_bytes(net, &net->params[i]);
+    return bytes;
+}
+
+tess_status net_params_list(tess_net *net) {
     const tess_graph *graph = net->graph;
     net->params = calloc((size_t)graph->count * LAYER_PARAMS, sizeof *net->params);
     net->first_param = calloc((size_t)graph->count, sizeof *net->first_param);
@@ -29,28 +52,28 @@ static tess_status params_list(tess_net *net) {
                      specs[k].suffix);
         }
     }
-    return TESS_OK;
+    size_t bytes = total_bytes(net, VALUES);
+    if (bytes / sizeof(float) <= 2147483647) return TESS_OK;
+    return context_fail(net->ctx, TESS_OUT_OF_DEVICE_MEMORY,
+                        "parameters: %zu bytes, more than 2^31 - 1 numbers; make layers smaller",
+                        bytes);
 }
 
-static size_t padded_bytes(const tess_net *net, const struct param *param) {
-    size_t align = tess_context_device(net->ctx)->base_align;
-    if (align == 0) align = 128;
-    return (tess_tensor_desc_bytes(&param->spec.desc) + align - 1) / align * align;
+bool net_trains(const tess_net *net, const struct param *param) {
+    return net->options.training && is_in(net, param, TRAINED_VALUES);
 }
 
-/* What a buffer holds. */
-enum group { VALUES, FROZEN_VALUES, TRAINED_VALUES, STATES };
-
-static bool is_in(const tess_net *net, const struct param *param, enum group group) {
-    bool frozen = param->layer < net->frozen;
-    if (param->spec.state) return group == STATES;
-    return group == VALUES || group == (frozen ? FROZEN_VALUES : TRAINED_VALUES);
+size_t net_weight_bytes(const tess_net *net, int layer) {
+    return padded_bytes(net, &net->params[net->first_param[layer]]);
 }
 
-static size_t total_bytes(const tess_net *net, enum group group) {
-    size_t bytes = 0;
+size_t net_params_bytes(const tess_net *net) {
+    size_t bytes = total_bytes(net, VALUES) + total_bytes(net, STATES);
+    if (net->options.training) return bytes + 2 * total_bytes(net, TRAINED_VALUES);
+    for (int i = 0; i < net->graph->count; i++)
+        if (net->ops[i].requests[TESS_CONV_FWD].wanted) bytes -= net_weight_bytes(net, i);
     for (int i = 0; i < net->param_count; i++)
-        if (is_in(net, &net->params[i], group)) bytes += padded_bytes(net, &net->params[i]);
+        if (staged_unread(net, net->params[i].layer)) bytes -= padded_bytes(net, &net->params[i]);
     return bytes;
 }
 
@@ -105,20 +128,22 @@ static tess_status trained_create(tess_net *net) {
 }
 
 tess_status net_params_create(tess_net *net) {
-    tess_status status = params_list(net);
-    if (status || net->param_count == 0) return status;
-    size_t bytes = total_bytes(net, VALUES);
-    if (bytes / sizeof(float) > 2147483647)
-        return context_fail(
-            net->ctx, TESS_OUT_OF_DEVICE_MEMORY,
-            "parameters: %zu bytes, more than 2^31 - 1 numbers; make layers smaller", bytes);
-    status = buffer_create(net, VALUES, &net->values, value_of);
+    net->memory.parameters = 0;
+    tess_status status = buffer_create(net, VALUES, &net->values, value_of);
     if (!status) status = trained_create(net);
     if (!status) status = buffer_create(net, STATES, &net->states, value_of);
     if (!status && net->options.training) {
         status = buffer_create(net, TRAINED_VALUES, &net->grads, grad_of);
         if (!status) status = buffer_create(net, TRAINED_VALUES, &net->velocities, velocity_of);
     }
+    for (int i = 0; i < net->param_count && !status; i++) {
+        const struct param *param = &net->params[i];
+        net->slots[param->value_slot].tensor = param->value;
+        if (param->grad) net->slots[param->grad_slot].tensor = param->grad;
+    }
+    for (int i = 0; i < net->graph->count && !status; i++)
+        if (net->ops[i].folded && !net->params[net->first_param[i]].staged)
+            status = folded_norm_follow(net, net->ops[i].folded);
     return status ? error_prefix(&net->ctx->error, status, "parameters") : TESS_OK;
 }
 
@@ -127,6 +152,7 @@ void net_params_destroy(tess_net *net) {
         tess_tensor_destroy(net->params[i].value);
         tess_tensor_destroy(net->params[i].grad);
         tess_tensor_destroy(net->params[i].velocity);
+        free(net->params[i].source.own);
     }
     if (net->trained != net->values) tess_tensor_destroy(net->trained);
     tess_tensor_destroy(net->values);
@@ -188,17 +214,33 @@ static void draw_weights(const tess_net *net, const struct param *param,
         data[i] = (float)(scale * (2 * (double)random_uniform(random) - 1));
 }
 
-static tess_status param_init(const tess_net *net, int index, uint64_t seed, float *data) {
+const float *net_param_start(const tess_net *net, int index, uint64_t seed, float *data) {
     const struct param *param = &net->params[index];
+    size_t count = tess_tensor_desc_elements(&param->spec.desc);
     /* The upper half of the streams: dropout uses the lower. */
     struct random_stream random = {.seed = seed, .stream = UINT64_C(1) << 63 | (uint64_t)index};
     const float *given =
         net->graph->layers[param->layer].values[index - net->first_param[param->layer]];
-    if (given) return tess_tensor_write(param->value, given, TESS_NCHW);
-    if (param->spec.start != START_WEIGHTS)
-        return tess_tensor_fill(param->value, param->spec.value);
-    draw_weights(net, param, &random, data, tess_tensor_desc_elements(&param->spec.desc));
-    return tess_tensor_write(param->value, data, TESS_NCHW);
+    if (given) return given;
+    if (param->spec.start == START_WEIGHTS) {
+        draw_weights(net, param, &random, data, count);
+        return data;
+    }
+    for (size_t i = 0; i < count; i++)
+        data[i] = param->spec.value;
+    return data;
+}
+
+static tess_status param_init(tess_net *net, int index, uint64_t seed, float *data) {
+    struct param *param = &net->params[index];
+    if (param->staged) {
+        free(param->source.own);
+        param->source = (struct param_source){.started = true, .seed = seed};
+        if (staged_unread(net, param->layer)) return TESS_OK;
+    }
+    const float *values = net_param_start(net, index, seed, data);
+    return param->staged ? staged_pack(net, index, values)
+                         : tess_tensor_write(param->value, values, TESS_NCHW);
 }
 
 tess_status tess_net_init(tess_net *net, uint64_t seed) {
@@ -211,9 +253,13 @@ tess_status tess_net_init(tess_net *net, uint64_t seed) {
     float *data = malloc(most);
     if (!data) return no_memory(net);
     tess_status status = TESS_OK;
-    for (int i = 0; i < net->param_count && !status; i++)
-        status = param_init(net, i, seed, data);
+    net->packs_due = true;
+    /* Staged weights last: what is folded into them must be there. */
+    for (int i = 0; i < 2 * net->param_count && !status; i++)
+        if (net->params[i % net->param_count].staged == (i >= net->param_count))
+            status = param_init(net, i % net->param_count, seed, data);
     free(data);
+    net->packs_due = status != TESS_OK;
     if (!status && net->velocities) status = tess_tensor_fill(net->velocities, 0);
     return status ? status : tess_context_finish(net->ctx);
 }
@@ -224,9 +270,10 @@ int tess_net_param_count(const tess_net *net) {
     return net ? net->param_count : 0;
 }
 
-tess_param tess_net_param(const tess_net *net, int index) {
+tess_param tess_net_param(tess_net *net, int index) {
     if (!net || index < 0 || index >= net->param_count) return (tess_param){0};
     const struct param *param = &net->params[index];
+    staged_keep(net, index);
     return (tess_param){.name = param->name,
                         .value = param->value,
                         .grad = param->grad,

@@ -25,7 +25,7 @@ static double now(void) {
 }
 
 /* Running means and variances: what a training pass moves without a step. */
-static size_t running_elements(const tess_net *net) {
+static size_t running_elements(tess_net *net) {
     size_t elements = 0;
     for (int i = 0; i < tess_net_param_count(net); i++) {
         tess_param param = tess_net_param(net, i);

@@ -11,7 +11,7 @@ static size_t layer_size(const struct layer *layer) {
     return (size_t)layer->c * (size_t)layer->h * (size_t)layer->w;
 }
 
-struct ref_net *ref_net_create(const tess_graph *graph, int batch, const tess_net *net) {
+struct ref_net *ref_net_create(const tess_graph *graph, int batch, tess_net *net) {
     struct ref_net *ref = check_alloc(sizeof *ref);
     size_t layers = (size_t)graph->count;
     int params = tess_net_param_count(net);

@@ -20,7 +20,7 @@ struct ref_net {
 };
 
 /* Takes the parameters from net, which must be of graph. Ended by ref_net_destroy. */
-struct ref_net *ref_net_create(const tess_graph *graph, int batch, const tess_net *net);
+struct ref_net *ref_net_create(const tess_graph *graph, int batch, tess_net *net);
 void ref_net_destroy(struct ref_net *ref);
 
 /* From now on as in a training step: fills the masks of all dropout layers as (seed, step) determine them, by asking tess_dropout about ones. */

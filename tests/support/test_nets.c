@@ -296,10 +296,11 @@ void test_net_calm(tess_context *ctx, tess_net *net, float factor) {
             layer->consumers == 1 && net->graph->layers[layer->last_consumer].kind == LAYER_ADD;
         bool shortcut = strstr(layer->name, "downsample") || strstr(layer->name, "shortcut");
         if (!branch || shortcut || strcmp(param->spec.suffix, "weight") != 0) continue;
-        float *data = check_read(param->value);
+        tess_tensor *value = tess_net_param(net, i).value;
+        float *data = check_read(value);
         for (size_t k = 0; k < tess_tensor_desc_elements(&param->spec.desc); k++)
             data[k] *= factor;
-        assert_ok(ctx, tess_tensor_write(param->value, data, param->spec.desc.layout));
+        assert_ok(ctx, tess_tensor_write(value, data, param->spec.desc.layout));
         free(data);
     }
 }

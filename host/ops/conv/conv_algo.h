@@ -173,6 +173,10 @@ tess_status conv_plan_create(tess_context *ctx, const tess_conv_desc *desc,
    afterwards. */
 tess_status conv_plan_run_once(tess_conv_plan *plan);
 
+/* Packs w for good: from now on the plan's calls may have a NULL w, and then use what was packed here. For plans whose
+   tess_conv_info.packed is above 0. */
+tess_status conv_plan_pack(tess_conv_plan *plan, const tess_tensor *w);
+
 /* The first multiple of the device's base_align from bytes on: where the algorithm's workspace begins behind packed weights. */
 size_t conv_rest_offset(const tess_context *ctx, size_t packed);
 

@@ -23,6 +23,7 @@ struct tess_conv_plan {
     cl_mem
         packed_from; /* the weights that packed was made of, and their version; version 0: unknown */
     uint64_t packed_version;
+    bool packed_apart; /* conv_plan_pack was there */
 };
 
 static tess_tensor_desc floats(size_t bytes) {
@@ -156,7 +157,7 @@ static tess_status check_args(const tess_conv_plan *plan, const tess_conv_args *
         const char *what;
     } expected[] = {
         {args->x, conv_problem_x(p), true, "convolution: x"},
-        {args->w, conv_problem_w(p), true, "convolution: w"},
+        {args->w, conv_problem_w(p), args->w || !plan->packed_apart, "convolution: w"},
         {args->y, conv_problem_y(p), true, "convolution: y"},
         {args->bias, (size_t)p->d.k, p->bias, "convolution: bias"},
         {args->residual, conv_problem_y(p), p->residual, "convolution: residual"},
@@ -180,7 +181,7 @@ static tess_status check_args(const tess_conv_plan *plan, const tess_conv_args *
 /* Brings packed up to date with w. Queues run in order, so a pack may follow calls that still read what it overwrites. */
 static tess_status refresh_packed(tess_conv_plan *plan, const tess_conv_args *args) {
     uint64_t version = args->weights_version;
-    if (!plan->packed) return TESS_OK;
+    if (!plan->packed || !args->w) return TESS_OK;
     if (version && version == plan->packed_version && args->w->mem == plan->packed_from)
         return TESS_OK;
     plan->packed_version = 0;
@@ -189,6 +190,13 @@ static tess_status refresh_packed(tess_conv_plan *plan, const tess_conv_args *ar
     plan->packed_version = version;
     plan->packed_from = args->w->mem;
     return TESS_OK;
+}
+
+tess_status conv_plan_pack(tess_conv_plan *plan, const tess_tensor *w) {
+    plan->packed_version = 0;
+    tess_status status = plan->choice.algo->pack(plan->state, w, plan->packed);
+    plan->packed_apart = status == TESS_OK;
+    return status;
 }
 
 /* packed and rest become views of the workspace; nothing happens as long as that is the same. */
