@@ -179,12 +179,24 @@ static tess_status measure_samples(tess_context *ctx, const struct request *requ
                                      .batch = request->batch});
 }
 
+/* The first step, after which there is nothing to compile: the helper must not run beside what is timed. */
+static tess_status settle(tess_context *ctx, struct net_work *work, struct kernel_helper **helper) {
+    if (!*helper) return TESS_OK;
+    tess_status status = net_work_run(work);
+    if (!status) status = tess_context_finish(ctx);
+    kernel_helper_end(*helper);
+    *helper = NULL;
+    return status;
+}
+
 static tess_status measure(tess_context *ctx, const tess_graph *graph,
-                           const tess_net_options *options, const struct request *request) {
+                           const tess_net_options *options, const struct request *request,
+                           struct kernel_helper **helper) {
     struct net_work work = {.batch = request->batch, .training = request->training};
     tess_status status = tess_net_create(ctx, graph, options, &work.net);
     if (!status) status = tess_net_init(work.net, 1);
     if (!status) status = fill(ctx, &work);
+    if (!status) status = settle(ctx, &work, helper);
     if (!status)
         status = request->paced ? measure_paced(ctx, &work) : measure_samples(ctx, request, &work);
     tess_net_destroy(work.net);
@@ -222,13 +234,13 @@ static int bench(const char *device, const struct request *request) {
         fail(1, error.text);
     } else {
         kernel_helper_attach(helper, ctx);
-        if (tess_context_use_tuning(ctx, NULL) || measure(ctx, graph, &options, request))
+        if (tess_context_use_tuning(ctx, NULL) || measure(ctx, graph, &options, request, &helper))
             fail(1, tess_context_last_error(ctx));
         else
             status = 0;
     }
-    tess_context_destroy(ctx);
     kernel_helper_end(helper);
+    tess_context_destroy(ctx);
     tess_graph_destroy(graph);
     return status;
 }

@@ -78,8 +78,8 @@ static int run_once(const struct run *run, const char *path) {
     kernel_helper_attach(helper, ctx);
     if (helper && run->kernels) ctx->slow_build(ctx->slow_build_user);
     run_network(ctx, graph, path);
-    tess_context_destroy(ctx);
     kernel_helper_end(helper);
+    tess_context_destroy(ctx);
     tess_graph_destroy(graph);
     return 0;
 }

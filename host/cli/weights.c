@@ -79,9 +79,9 @@ fail:
 }
 
 void weights_close(struct weights *weights) {
+    kernel_helper_end(weights->helper);
     tess_net_destroy(weights->net);
     tess_context_destroy(weights->ctx);
-    kernel_helper_end(weights->helper);
     tess_graph_destroy(weights->graph);
     safetensors_destroy(weights->file);
     *weights = (struct weights){0};

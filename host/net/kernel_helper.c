@@ -16,6 +16,7 @@ struct kernel_helper {
     pid_t child;
     int socket; /* a byte wakes the child, its end stops it */
     bool woken;
+    tess_context *ctx; /* NULL: not attached */
 };
 
 /* ---------------------------------------------------------------- the child */
@@ -97,12 +98,14 @@ void kernel_helper_attach(struct kernel_helper *helper, tess_context *ctx) {
     if (!helper || ctx->bundle || strcmp(ctx->device.platform_name, POCL_PLATFORM) != 0 ||
         (cache && strcmp(cache, "0") == 0))
         return;
+    helper->ctx = ctx;
     ctx->slow_build = wake;
     ctx->slow_build_user = helper;
 }
 
 void kernel_helper_end(struct kernel_helper *helper) {
     if (!helper) return;
+    if (helper->ctx) helper->ctx->slow_build = NULL;
     close(helper->socket);
     /* In the middle of a kernel it would not see the end for a second or two; by now nobody waits for that kernel. */
     if (helper->woken) kill(helper->child, SIGKILL);

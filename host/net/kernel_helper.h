@@ -23,11 +23,10 @@ struct kernel_helper_job {
    limit, TESSERA_KERNEL_HELPER=0 in the environment, or no process to be had; everything works without, too. */
 struct kernel_helper *kernel_helper_start(const struct kernel_helper_job *job);
 
-/* Wakes the child at ctx's first slow build, where that helps: on PoCL, if it has a compiler and its cache. helper may be NULL;
-   it must live as long as ctx builds programs. */
+/* Wakes the child at ctx's first slow build, where that helps: on PoCL, if it has a compiler and its cache. helper may be NULL. */
 void kernel_helper_attach(struct kernel_helper *helper, tess_context *ctx);
 
-/* Ends the child. NULL is allowed. */
+/* Ends the child; before the context that it is attached to. NULL is allowed. */
 void kernel_helper_end(struct kernel_helper *helper);
 
 #endif
