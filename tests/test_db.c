@@ -239,6 +239,29 @@ static void test_text_file(void **state) {
     assert_int_equal(access(folder_path(*state, "tuning.db.corrupt-2", aside), F_OK), 0);
 }
 
+/* A slip in the path costs nobody a file. */
+static void test_file_of_another_kind(void **state) {
+    static const char text[] = "{\"problem\": 1}\n";
+    char path[FOLDER_PATH_SIZE], aside[FOLDER_PATH_SIZE];
+    tess_error error = {0};
+    struct db *db = NULL;
+    bytes_write(folder_path(*state, "results.json", path), text, sizeof text - 1);
+    assert_int_equal(db_open(path, NULL, NULL, &error, &db), TESS_BAD_FORMAT);
+    assert_non_null(strstr(error.text, "another kind"));
+    size_t size;
+    unsigned char *kept = bytes_read(path, &size);
+    assert_int_equal(size, sizeof text - 1);
+    assert_memory_equal(kept, text, size);
+    free(kept);
+    assert_int_not_equal(access(folder_path(*state, "results.json.corrupt-1", aside), F_OK), 0);
+    /* A database of another name is one all the same. */
+    unsigned char page[4096] = "SQLite format 3";
+    bytes_write(path, page, sizeof page);
+    assert_int_equal(db_open(path, NULL, NULL, &error, &db), TESS_OK);
+    db_close(db);
+    assert_int_equal(access(aside, F_OK), 0);
+}
+
 static void test_random_file(void **state) {
     enum { SIZE = 100000 };
     unsigned char *noise = check_alloc(SIZE);
@@ -412,11 +435,13 @@ static void test_full_disk(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_best),        IN_FOLDER(test_failures),     IN_FOLDER(test_bad_arguments),
-        IN_FOLDER(test_other_files), IN_FOLDER(test_default_path), IN_FOLDER(test_text_file),
-        IN_FOLDER(test_random_file), IN_FOLDER(test_truncated),    IN_FOLDER(test_overwritten),
-        IN_FOLDER(test_found_later), IN_FOLDER(test_lost_trial),   IN_FOLDER(test_read_only),
-        IN_FOLDER(test_full_disk),
+        IN_FOLDER(test_best),          IN_FOLDER(test_failures),
+        IN_FOLDER(test_bad_arguments), IN_FOLDER(test_other_files),
+        IN_FOLDER(test_default_path),  IN_FOLDER(test_text_file),
+        IN_FOLDER(test_random_file),   IN_FOLDER(test_truncated),
+        IN_FOLDER(test_overwritten),   IN_FOLDER(test_found_later),
+        IN_FOLDER(test_lost_trial),    IN_FOLDER(test_read_only),
+        IN_FOLDER(test_full_disk),     IN_FOLDER(test_file_of_another_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,6 +74,18 @@ void db_unlock_folder(int lock) {
     if (lock >= 0) close(lock);
 }
 
+bool db_was_database(const char *path) {
+    static const char magic[] = "SQLite format 3";
+    char start[sizeof magic] = "";
+    const char *slash = strrchr(path, '/');
+    if (strcmp(slash ? slash + 1 : path, "tuning.db") == 0) return true;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    bool same = file >= 0 && read(file, start, sizeof start) == (ssize_t)sizeof start &&
+                memcmp(start, magic, sizeof start) == 0;
+    if (file >= 0) close(file);
+    return same;
+}
+
 int db_set_aside(const char *path, char *aside, size_t size) {
     static const char *const suffix[] = {"-wal", "-shm"};
     struct stat info;

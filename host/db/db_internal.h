@@ -106,6 +106,9 @@ int db_make_folders(const char *path);
 /* An flock on the file's folder, so that one process at a time opens, creates or sets aside; -1: none (ignored). */
 int db_lock_folder(const char *path);
 void db_unlock_folder(int lock);
+/* Whether the file was a database once, by its first bytes, or can be nothing else, by the name tuning.db. Any other file may be a slip
+   of whoever named it: it stays where it is. */
+bool db_was_database(const char *path);
 /* Renames path to "<path>.corrupt-N" with its -wal; aside receives the name. Gives 0 or errno. */
 int db_set_aside(const char *path, char *aside, size_t size);
 /* "file:<path>?immutable=1" with the path escaped, to be freed. */

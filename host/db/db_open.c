@@ -97,6 +97,12 @@ static tess_status open_locked(struct db *db, bool damaged, tess_error *error) {
             pause_100ms();
         else if (!db_damaged(code) || renewed)
             status = db_fail(db, code, "opening", error);
+        else if (!db_was_database(db->path))
+            status =
+                error_set(error, TESS_BAD_FORMAT,
+                          "tuning database %s: it is a file of another kind (%s); give another "
+                          "path (--db, TESSERA_DB), or remove it",
+                          db->path, sqlite3_errstr(code));
         else {
             renewed = true;
             status = set_aside(db, sqlite3_errstr(code), error);

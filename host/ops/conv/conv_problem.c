@@ -43,8 +43,8 @@ static tess_conv_desc with_defaults(const tess_conv_desc *desc) {
 }
 
 void tess_conv_desc_key(const tess_conv_desc *desc, char key[TESS_CONV_KEY_SIZE]) {
-    key[0] = '\0';
-    if (!desc) return;
+    if (key) key[0] = '\0';
+    if (!desc || !key) return;
     tess_conv_desc full = with_defaults(desc);
     size_t used = 0;
     for (int i = 0; i < KEY_FIELDS - (full.pad_mode == TESS_PAD_ZERO); i++)
