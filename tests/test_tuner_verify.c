@@ -20,6 +20,7 @@
 
 #include "core/embedded.h"
 #include "tuner/float64.h"
+#include "tuner/measure.h"
 #include "tuner/verify.h"
 
 /* check-full sets TESSERA_TEST_FULL=1. */
@@ -644,6 +645,34 @@ static void test_winners_pass(void **state) {
     tess_context_destroy(ctx);
 }
 
+/* A reference that has drifted does not make times of nothing: a run takes a quarter of its fastest sample at least. */
+static void test_drifted_reference(void **state) {
+    tess_context *ctx = open_context(NULL);
+    tess_conv_desc d = {.n = 1, .c = 3, .h = 8, .w = 8, .k = 4, .r = 3, .s = 3};
+    struct conv_problem problem;
+    struct workbench *bench = NULL;
+    struct instance *pair[2] = {NULL, NULL};
+    struct race_options options = {
+        .reference = 1e-12, .sample_seconds = 1e-4, .samples = 4, .whole = true};
+    struct race_result result;
+    (void)state;
+    assert_non_null(ctx);
+    assert_ok(ctx, conv_problem_init(&d, NULL, &ctx->error, &problem));
+    assert_ok(ctx, workbench_create(ctx, &problem, 1e4, &bench));
+    for (int i = 0; i < 2; i++)
+        assert_ok(ctx, instance_create(bench, "conv_generic_fwd", &pair[i]));
+    assert_ok(ctx, race(pair[0], pair[1], &options, &result));
+    assert_int_equal(result.sample_count, 4);
+    double fastest = INFINITY;
+    for (int i = 0; i < result.sample_count; i++)
+        fastest = fmin(fastest, result.samples[i]);
+    assert_true(result.seconds >= fastest / 4 && fastest > 0);
+    instance_destroy(pair[0]);
+    instance_destroy(pair[1]);
+    workbench_destroy(bench);
+    tess_context_destroy(ctx);
+}
+
 /* The answers themselves, against another program's. */
 static void test_answers(void **state) {
     uint64_t random = 11;
@@ -677,6 +706,7 @@ int main(void) {
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_faults_are_rejected), /* forks: before this process opens a device */
         cmocka_unit_test(test_winners_pass),
+        cmocka_unit_test(test_drifted_reference),
         cmocka_unit_test(test_valid_configurations_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

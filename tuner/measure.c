@@ -76,10 +76,16 @@ static void summarise_alone(const struct pair *pair, struct race_result *out) {
     out->ratio = 1;
 }
 
+/* The reference comes of earlier ratios, whose errors multiply, and whoever wins by chance becomes the next incumbent: without an
+   anchor the scale drifts, on a busy machine to times that are no times. */
+static const double drift_most = 4;
+
 static void summarise_pair(const struct pair *pair, double reference, struct race_result *out) {
-    double mad;
+    double mad, fastest = INFINITY;
+    for (int i = 0; i < pair->count; i++)
+        fastest = fmin(fastest, pair->candidate[i]);
     out->ratio = timing_ratio(pair->candidate, pair->incumbent, pair->count, &mad);
-    out->seconds = out->ratio * reference;
+    out->seconds = fmax(out->ratio * reference, fastest / drift_most);
     out->mad = mad * reference;
 }
 

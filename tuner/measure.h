@@ -14,7 +14,8 @@ struct race_options {
 };
 
 struct race_result {
-    double seconds, mad;              /* of a run: ratio times reference */
+    double seconds,
+        mad; /* of a run: ratio times reference, but a quarter of the fastest sample at least */
     double ratio;                     /* candidate to incumbent, median of pairs; 1 without one */
     double samples[RACE_SAMPLES_MAX]; /* seconds of a run as measured, not scaled */
     int sample_count;
