@@ -19,13 +19,15 @@
 static const char usage[] =
     "usage: tessera bench net --net NAME --batch N --mode train|infer [--json FILE]\n"
     "                         [--input CxHxW] [--classes N] [--width X] [--samples N]\n"
-    "                         [--memory SIZE] [--without LIST] [--layers] [--paced]\n"
+    "                         [--memory SIZE] [--recompute] [--without LIST] [--layers]\n"
+    "                         [--paced]\n"
     "  --net NAME        a network of the zoo\n"
     "  --batch N         images a step\n"
     "  --mode MODE       train: forward, backward and update; infer: forward, as planned for it\n"
     "  --input, --classes, --width\n"
     "                    instead of the network's own; width is a factor on its filters\n"
     "  --memory SIZE     most device memory of the network, such as 2G or 800M\n"
+    "  --recompute       training: make outputs of cheap layers again instead of keeping them\n"
     "  --without LIST    leave out passes that merge layers, as 'tessera plan' names them\n"
     "  --json FILE       append one JSON object a line; - for standard output\n"
     "  --samples N       timed samples (15)\n"
@@ -39,7 +41,7 @@ struct request {
     size_t memory; /* limit in bytes; 0: none */
     tess_zoo_options zoo;
     int batch, samples;
-    bool training, has_mode, layers, paced;
+    bool training, has_mode, layers, paced, recompute;
     FILE *json;
     char command[RUN_COMMAND_SIZE];
 };
@@ -117,12 +119,12 @@ static bool print_result(tess_context *ctx, const struct request *request,
                   "activations", (json_int_t)memory->activations, "workspace",
                   (json_int_t)memory->workspace, "operators", (json_int_t)memory->operators,
                   "packed", (json_int_t)memory->packed, "folded", (json_int_t)memory->folded);
-    json_t *row =
-        json_pack("{s:s, s:i, s:s, s:f, s:f, s:f, s:I, s:o, s:o, s:[f, f], s:o}", "net",
-                  request->name, "batch", request->batch, "mode", mode, "ms", ms, "ms_mad",
-                  timed->mad * 1e3, "images_per_s", images, "device_bytes_peak", (json_int_t)peak,
-                  "device_bytes", bytes, "device", run_text(tess_context_device(ctx)->name),
-                  "ms_ci", s.ci[0], s.ci[1], "run", run_info(ctx, request->command));
+    json_t *row = json_pack("{s:s, s:i, s:s, s:f, s:f, s:f, s:I, s:o, s:i, s:o, s:[f, f], s:o}",
+                            "net", request->name, "batch", request->batch, "mode", mode, "ms", ms,
+                            "ms_mad", timed->mad * 1e3, "images_per_s", images, "device_bytes_peak",
+                            (json_int_t)peak, "device_bytes", bytes, "recomputed",
+                            memory->recomputed, "device", run_text(tess_context_device(ctx)->name),
+                            "ms_ci", s.ci[0], s.ci[1], "run", run_info(ctx, request->command));
     FILE *saved = saved_runs_open();
     if (row && saved)
         write_row(row, saved); /* for later reports; a full disk there stops nothing */
@@ -222,7 +224,9 @@ static int bench(const char *device, const struct request *request) {
     const tess_net_options options = {.batch = request->batch,
                                       .training = request->training,
                                       .without = request->without,
-                                      .memory_limit = request->memory};
+                                      .memory_limit = request->memory,
+                                      .recompute = request->recompute ? TESS_RECOMPUTE_ALWAYS
+                                                                      : TESS_RECOMPUTE_NEEDED};
     if (tess_model_build(request->name, &request->zoo, &error, &graph)) return fail(1, error.text);
     int status = 1;
     struct kernel_helper *helper = kernel_helper_start(
@@ -303,6 +307,9 @@ static int set_option(struct request *request, int option, const char *value) {
     case 'l':
         request->layers = true;
         return 0;
+    case 'r':
+        request->recompute = true;
+        return 0;
     case 'P':
         request->paced = true;
         return 0;
@@ -318,14 +325,21 @@ static int set_option(struct request *request, int option, const char *value) {
 }
 
 int bench_net(const char *device, int argc, char **argv) {
-    static const struct option options[] = {
-        {"net", required_argument, NULL, 'n'},     {"batch", required_argument, NULL, 'b'},
-        {"mode", required_argument, NULL, 'm'},    {"input", required_argument, NULL, 'i'},
-        {"classes", required_argument, NULL, 'c'}, {"width", required_argument, NULL, 'w'},
-        {"samples", required_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
-        {"without", required_argument, NULL, 'o'}, {"memory", required_argument, NULL, 'y'},
-        {"layers", no_argument, NULL, 'l'},        {"paced", no_argument, NULL, 'P'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"net", required_argument, NULL, 'n'},
+                                            {"batch", required_argument, NULL, 'b'},
+                                            {"mode", required_argument, NULL, 'm'},
+                                            {"input", required_argument, NULL, 'i'},
+                                            {"classes", required_argument, NULL, 'c'},
+                                            {"width", required_argument, NULL, 'w'},
+                                            {"samples", required_argument, NULL, 's'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"without", required_argument, NULL, 'o'},
+                                            {"memory", required_argument, NULL, 'y'},
+                                            {"layers", no_argument, NULL, 'l'},
+                                            {"paced", no_argument, NULL, 'P'},
+                                            {"recompute", no_argument, NULL, 'r'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     struct request request = {0};
     int status = 0, option;
     run_command("bench", argc, argv, request.command);
@@ -335,6 +349,9 @@ int bench_net(const char *device, int argc, char **argv) {
         status = set_option(&request, option, optarg);
     if (!status && (optind < argc || !request.name || !request.batch || !request.has_mode))
         status = fail(2, "bench net: give --net, --batch and --mode, and nothing else; see --help");
+    if (!status && request.recompute && !request.training)
+        status = fail(2, "bench net: --recompute: inference keeps no outputs for gradients; give "
+                         "--mode train");
     if (!status) status = bench(device, &request);
     if (request.json && request.json != stdout && fclose(request.json) && !status)
         status = fail(1, "bench net: the JSON file could not be written; is the disk full?");

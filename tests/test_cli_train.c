@@ -2,6 +2,10 @@
 #include "support/folder.h"
 #include "support/program.h"
 
+#include "net/net.h"
+#include "net/onnx/onnx_write.h"
+#include "net/safetensors.h"
+
 #include <jansson.h>
 #include <png.h>
 #include <signal.h>
@@ -321,6 +325,66 @@ static void test_eval_and_predict(void **state) {
 }
 
 /* A checkpoint knows the width and the input that it was trained with. */
+/* Residual blocks of one convolution's shape, behind batch normalisations whose outputs can be made again, as an ONNX model. */
+static void write_blocks(const char *folder, const char *path) {
+    char file[FOLDER_PATH_SIZE];
+    tess_context *ctx;
+    tess_graph *graph = NULL;
+    tess_net *net = NULL;
+    struct safetensors *weights = NULL;
+    const tess_conv_layer conv = {.filters = 8, .kernel_h = 3, .pad = 1};
+    const tess_batch_norm_layer norm = {.act = {.kind = TESS_ACT_RELU}};
+    assert_int_equal(check_setup((void **)&ctx), 0);
+    assert_int_equal(tess_graph_create("blocks", NULL, &graph), TESS_OK);
+    tess_node x = tess_graph_conv(graph, tess_graph_input(graph, 1, 28, 28), &conv);
+    for (int i = 0; i < 3; i++) {
+        tess_node y = tess_graph_conv(graph, tess_graph_batch_norm(graph, x, &norm), &conv);
+        x = tess_graph_add(graph, y, x, NULL, (tess_act){.kind = TESS_ACT_NONE});
+    }
+    tess_graph_softmax(graph, tess_graph_fc(graph, x, &(tess_fc_layer){.outputs = 10}));
+    assert_ok(ctx, net_create(ctx, graph, &(tess_net_options){0},
+                              &(struct net_debug){.conv_algo = "generic"}, &net));
+    assert_ok(ctx, tess_net_init(net, 1));
+    folder_path(folder, "blocks.safetensors", file);
+    assert_ok(ctx, tess_net_save(net, file, false, NULL));
+    assert_int_equal(safetensors_read(file, NULL, &weights), TESS_OK);
+    assert_int_equal(onnx_write(path, graph, weights, NULL), TESS_OK);
+    safetensors_destroy(weights);
+    tess_net_destroy(net);
+    tess_graph_destroy(graph);
+    tess_context_destroy(ctx);
+}
+
+/* Outputs that are made again are the same, bit by bit. */
+static void test_recompute(void **state) {
+    const struct suite *suite = *state;
+    char kept[FOLDER_PATH_SIZE], again[FOLDER_PATH_SIZE], model[FOLDER_PATH_SIZE];
+    folder_path(suite->folder, "kept", kept);
+    folder_path(suite->folder, "again", again);
+    write_blocks(suite->folder, folder_path(suite->folder, "blocks.onnx", model));
+#define BLOCKS                                                                                     \
+    "train", model, "--data", "synthetic:digits,count=24,seed=5", "--epochs", "2", "--batch", "8", \
+        "--out"
+    assert_program(RUN(BLOCKS, kept), 0, NULL);
+    struct program_result result = RUN(BLOCKS, again, "--recompute");
+#undef BLOCKS
+    const char *line = strstr(result.out, "less memory: ");
+    if (!line) fail_msg("%s%s", result.out, result.err);
+    assert_true(atoi(line + strlen("less memory: ")) > 0);
+    program_free(&result);
+    assert_same_file(kept, again, "last.safetensors");
+    assert_same_metrics(kept, again);
+    result = RUN("bench", "net", "--net", model, "--batch", "8", "--mode", "train", "--samples",
+                 "1", "--recompute", "--json", "-");
+    json_t *row = json_loads(result.out, 0, NULL);
+    assert_true(json_integer_value(json_object_get(row, "recomputed")) > 0);
+    json_decref(row);
+    program_free(&result);
+    assert_program(
+        RUN("bench", "net", "--net", model, "--batch", "8", "--mode", "infer", "--recompute"), 2,
+        "--recompute: inference keeps no outputs");
+}
+
 static void test_width_and_input(void **state) {
     const struct suite *suite = *state;
     char path[FOLDER_PATH_SIZE], best[FOLDER_PATH_SIZE];
@@ -347,7 +411,7 @@ int main(void) {
         cmocka_unit_test(test_interrupted),     cmocka_unit_test(test_resume),
         cmocka_unit_test(test_damaged),         cmocka_unit_test(test_folders),
         cmocka_unit_test(test_diverging),       cmocka_unit_test(test_eval_and_predict),
-        cmocka_unit_test(test_width_and_input),
+        cmocka_unit_test(test_width_and_input), cmocka_unit_test(test_recompute),
     };
     return cmocka_run_group_tests(tests, suite_setup, suite_teardown);
 }

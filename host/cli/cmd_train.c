@@ -62,6 +62,9 @@ static void print_header(const struct train_session *s) {
     printf("device %u:%u %s; output in %s\n", device->platform_index, device->device_index,
            device->name, s->folder);
     if (s->moved[0]) printf("the earlier training that was there is now in %s\n", s->moved);
+    if (s->recompute)
+        printf("less memory: %d instructions make outputs of cheap layers again\n",
+               tess_net_memory_info(s->net).recomputed);
     if (s->stored) printf("continuing after epoch %d\n", s->state.epoch);
     fflush(stdout);
 }
@@ -160,6 +163,9 @@ int cmd_train(const struct cli *cli, int argc, char **argv) {
          0, false},
         {"without", ARG_TEXT, &r.without, "LIST", WITHOUT_HELP, 0, 0, false},
         {"memory", ARG_BYTES, &r.memory, "SIZE", MEMORY_HELP, 0, 0, false},
+        {"recompute", ARG_FLAG, &r.recompute, NULL,
+         "make outputs of cheap layers again instead of keeping them: less memory, same results", 0,
+         0, false},
         {"show", ARG_FLAG, &r.show, NULL, "end with pictures of filters and answers", 0, 0, false},
         {0},
     };

@@ -121,6 +121,7 @@ int train_settle(const struct train_request *request, const struct arg *list,
     session->without = r.without;
     session->weights = r.weights;
     session->memory = r.memory;
+    session->recompute = r.recompute;
     if (r.lr_step && !parse_lr_step(r.lr_step, &r.settings.schedule))
         return cli_usage("--lr-step: '%s' is not N:FACTOR; write e.g. 3:0.5 (every 3 epochs, "
                          "times 0.5)",
@@ -245,6 +246,8 @@ static tess_status open_network(const struct cli *cli, bool resume, struct train
                                 .seed = s->settings.seed,
                                 .without = s->without,
                                 .memory_limit = s->memory,
+                                .recompute =
+                                    s->recompute ? TESS_RECOMPUTE_ALWAYS : TESS_RECOMPUTE_NEEDED,
                                 .freeze_until = s->settings.freeze_until};
     status = tess_net_create(s->ctx, s->graph, &options, &s->net);
     if (!status) status = start_weights(s, resume);

@@ -16,7 +16,7 @@ struct train_request {
     const char *init;               /* a name of tess_init_parse, or NULL */
     const char *weights;            /* the file to start from, or NULL */
     size_t memory;                  /* limit in bytes; 0: none */
-    bool show;
+    bool show, recompute;           /* recompute: see tess_recompute, always */
 };
 
 /* Everything one training holds on to; starts as {0} with lock -1. train_session_end ends it. */
@@ -27,6 +27,7 @@ struct train_session {
     const char *without; /* passes of the network to leave out, or NULL */
     const char *weights; /* the file to start from, or NULL */
     size_t memory;       /* limit in bytes; 0: none */
+    bool recompute;      /* outputs of cheap layers are made again */
     struct train_settings settings;
     tess_init init;           /* of a new training's weights */
     struct image_shape input; /* that the user asked for; 0: none */
