@@ -54,7 +54,7 @@ static double weight(const struct form *form, double scale, int64_t x, int64_t y
     double at = ((double)c + 0.5) / scale - 0.5, nearest;
     if (form->coordinates == ND_ASYMMETRIC) at = (double)c / scale;
     if (form->coordinates == ND_ALIGN_CORNERS)
-        at = y == 1 ? 0 : (double)(c * (x - 1)) / (double)(y - 1);
+        at = y == 1 ? 0 : (double)(c * (x - 1)) / (scale * (double)x - 1);
     if (form->coordinates == ND_PYTORCH_HALF_PIXEL && y == 1) at = 0;
     if (form->mode == ND_LINEAR)
         return fmax(0, 1 - fabs(clamp(at, 0, (double)(x - 1)) - (double)i));

@@ -285,9 +285,9 @@ enum nd_resize_mode { ND_NEAREST, ND_LINEAR /* bilinear for two resized dimensio
 
 /* Where y's coordinate c lies in x, with sizes X and Y of the dimension and the scale s = Y / X, or as given. */
 enum nd_coordinates {
-    ND_HALF_PIXEL,        /* (c + 0.5) / s - 0.5 */
-    ND_ASYMMETRIC,        /* c / s */
-    ND_ALIGN_CORNERS,     /* c (X - 1) / (Y - 1); 0 where Y is 1 */
+    ND_HALF_PIXEL, /* (c + 0.5) / s - 0.5 */
+    ND_ASYMMETRIC, /* c / s */
+    ND_ALIGN_CORNERS, /* c (X - 1) / (X s - 1), where X s is not rounded to Y, as in ONNX's reference; 0 where Y is 1 */
     ND_PYTORCH_HALF_PIXEL /* as half pixel; 0 where Y is 1 */
 };
 

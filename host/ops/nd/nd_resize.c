@@ -43,6 +43,12 @@ static tess_status complete(tess_context *ctx, const struct nd_resize_desc *desc
     return nd_shape_check(ctx, y, what);
 }
 
+/* y's length before it is rounded down. A scale from sizes gives the size, but for float's rounding. */
+static double length_of(double scale, int64_t x, int64_t y) {
+    double length = scale * (double)x;
+    return fabs(length - (double)y) <= 1e-6 * (double)y ? (double)y : length;
+}
+
 /* Where y's coordinate c of Y lies in x, which has X. */
 static double source_of(const struct nd_resize_desc *desc, double scale, int64_t x, int64_t y,
                         int64_t c) {
@@ -50,7 +56,7 @@ static double source_of(const struct nd_resize_desc *desc, double scale, int64_t
     case ND_ASYMMETRIC:
         return (double)c / scale;
     case ND_ALIGN_CORNERS:
-        return y > 1 ? (double)(c * (x - 1)) / (double)(y - 1) : 0;
+        return y > 1 ? (double)(c * (x - 1)) / (length_of(scale, x, y) - 1) : 0;
     case ND_PYTORCH_HALF_PIXEL:
         if (y == 1) return 0;
         return ((double)c + 0.5) / scale - 0.5;
