@@ -48,8 +48,8 @@ static char *contents(FILE *file) {
 
 static tess_status failed(FILE *messages, int status, tess_error *error) {
     char *text = contents(messages);
-    char *end = text ? strrchr(text, '\n') : NULL;
-    if (end) *end = '\0';
+    for (size_t end = text ? strlen(text) : 0; end > 0 && text[end - 1] == '\n'; end--)
+        text[end - 1] = '\0';
     char *line = text ? strrchr(text, '\n') : NULL;
     error_set(error, TESS_INTERNAL, "report: gnuplot failed (status %d): %.200s; report it", status,
               line   ? line + 1

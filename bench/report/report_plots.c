@@ -81,9 +81,11 @@ static double roof_of(const json_t *source, const char *roof, const char *field)
     return value;
 }
 
-static void write_points(FILE *out, const json_t *layers, const char *pass) {
+/* Gives their number. */
+static int write_points(FILE *out, const json_t *layers, const char *pass) {
     const json_t *row;
     size_t i;
+    int count = 0;
     json_array_foreach(layers, i, row) {
         if (strcmp(report_string(row, "pass"), pass) != 0) continue;
         double gflops = report_number(row, "gflops"), ms = report_number(row, "ms");
@@ -94,7 +96,9 @@ static void write_points(FILE *out, const json_t *layers, const char *pass) {
         if (!(intensity > 0) || !isfinite(intensity)) continue;
         fprintf(out, "%g %g %g %g\n", intensity, gflops, low > 0 ? gflops * ms / low : gflops,
                 high > 0 ? gflops * ms / high : gflops);
+        count++;
     }
+    return count;
 }
 
 void plot_roofline(struct plots *plots, struct page *page, const json_t *source) {
@@ -104,13 +108,14 @@ void plot_roofline(struct plots *plots, struct page *page, const json_t *source)
     const json_t *layers = json_object_get(source, "layers");
     double fma = roof_of(source, "fma", "peak_gflops"),
            copy = roof_of(source, "copy", "peak_gbytes");
+    int shown = fma > 0 && copy > 0;
     if (!out) return;
     fprintf(out, "set logscale xy\nset xlabel 'FLOP a byte of x, w and y'\nset ylabel 'GFLOP/s'\n"
                  "set key bottom right\nset grid lc rgb '#050505' lt 1 lw 0.3\n"
                  "set format x '%%g'\nset format y '%%g'\nset bars 0.6\nset samples 300\n");
     for (int i = 0; i < PASSES; i++) {
         fprintf(out, "$p%d << EOD\n", i);
-        write_points(out, layers, passes[i]);
+        shown += write_points(out, layers, passes[i]);
         fprintf(out, "EOD\n");
     }
     fprintf(out, "set xrange [0.5:2000]\nset yrange [*:*]\nplot NaN notitle lc rgb 'black'");
@@ -129,7 +134,7 @@ void plot_roofline(struct plots *plots, struct page *page, const json_t *source)
                          : 5,
                 i + 1, i + 1, i + 1, pass_words[i]);
     fputc('\n', out);
-    if (finish(out, &text))
+    if (finish(out, &text) && shown) /* gnuplot refuses a plot of nothing */
         plot_both(plots, page, "Roofline: speed of each layer against its arithmetic intensity",
                   "Roofline. Each point is a layer: direct-equivalent GFLOP/s against FLOP a byte "
                   "when x, w and y move once; bars are the confidence interval of the median. "
