@@ -92,6 +92,7 @@ static void test_errors(void **state) {
     snprintf(c, sizeof c, "c=%s", files.b + 2);
 #define FAILS(text, ...) assert_program(RUN("run", __VA_ARGS__, "--output-dir", files.out), 1, text)
     FAILS("input 'b': is not given", files.model, "--input", files.a);
+    FAILS("but 'c', which is no input", files.model, "--input", files.a, "--input", c);
     FAILS("no input 'c'", files.model, "--input", files.a, "--input", files.b, "--input", c);
     FAILS("input 'b': 2 dimensions", files.model, "--input", files.a, "--input", swapped);
     FAILS("none.npy", files.model, "--input", "a=none.npy", "--input", files.b);

@@ -4,6 +4,7 @@
 
 #include "core/context.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,27 @@ static tess_status fail_input(const struct once *work, tess_status status, const
                         printable(name, shown, sizeof shown), why);
 }
 
+/* The first name that was given and is no input; NULL: none. */
+static const char *stray_name(const struct once *work) {
+    for (int i = 0; i < work->given_count; i++) {
+        bool known = false;
+        for (int j = 0; j < work->model->input_count && !known; j++)
+            known =
+                strcmp(work->model->values[work->model->inputs[j]].name, work->given[i].name) == 0;
+        if (!known) return work->given[i].name;
+    }
+    return NULL;
+}
+
+static tess_status fail_missing(const struct once *work, const char *name) {
+    const char *stray = stray_name(work);
+    char shown[SHOWN], why[2 * SHOWN];
+    if (!stray) return fail_input(work, TESS_NOT_FOUND, name, "is not given; give its contents");
+    snprintf(why, sizeof why, "is not given, but '%s', which is no input; give the right name",
+             printable(stray, shown, sizeof shown));
+    return fail_input(work, TESS_NOT_FOUND, name, why);
+}
+
 static tess_status check_names(const struct once *work) {
     for (int i = 0; i < work->given_count; i++) {
         const char *name = work->given[i].name;
@@ -39,8 +61,7 @@ static tess_status check_names(const struct once *work) {
     }
     for (int i = 0; i < work->model->input_count; i++) {
         const char *name = work->model->values[work->model->inputs[i]].name;
-        if (!find_given(work, name))
-            return fail_input(work, TESS_NOT_FOUND, name, "is not given; give its contents");
+        if (!find_given(work, name)) return fail_missing(work, name);
     }
     return TESS_OK;
 }
