@@ -2,7 +2,7 @@
 """Whole networks, Tessera beside PyTorch: time of a step, images a second and peak memory, on the CPU.
 
 usage: compare_pytorch.py [--nets a,b] [--modes train,infer] [--batch 8] [--rounds 15] [--threads 2]
-                          [--bench build/bin/tessera-bench] [--device TEXT] [--json FILE]
+                          [--bench build/bin/tessera-bench] [--device TEXT] [--memory SIZE] [--json FILE]
 
 The networks are the zoo's: resnet18, vgg16, alexnet, googlenet, resnet50, layer by layer the same in plain PyTorch (local response
 normalisation, dropout and auxiliary classifiers included). A training step is forward, backward and SGD with momentum 0.9; an
@@ -248,6 +248,7 @@ def processor_ticks():
 def compare(args, name, mode):
     ours = [args.bench] + (["--device", args.device] if args.device else [])
     ours += ["net", "--net", name, "--batch", str(args.batch), "--mode", mode, "--paced"]
+    ours += ["--memory", args.memory] if args.memory else []
     peer = [sys.executable, __file__, "--threads", str(args.threads), "--batch", str(args.batch), "--serve"]
     workers = {"tessera": Worker(ours, dict(os.environ, POCL_MAX_PTHREAD_COUNT=str(args.threads)))}
     for layout in ("default", "channels_last"):
@@ -286,6 +287,7 @@ def main():
     parser.add_argument("--pause", type=float, default=0.05, help="seconds before each step")
     parser.add_argument("--bench", default="build/bin/tessera-bench")
     parser.add_argument("--device")
+    parser.add_argument("--memory", metavar="SIZE", help="Tessera's limit of device memory, such as 121M")
     parser.add_argument("--json", help="append one JSON object a line")
     parser.add_argument("--serve", nargs=3, metavar=("NET", "MODE", "LAYOUT"), help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -128,12 +128,15 @@ static void test_device_clock(void **state) {
         fail_msg("%s", error.text);
     struct fill fill = {check_tensor(ctx, desc_vector(1 << 22), NULL)};
     struct timed work = {.run = run_fill, .user = &fill};
-    assert_ok(ctx, timing_interleaved(ctx, &work, 1, NULL));
-    assert_true(work.device > 0);
-    assert_true(work.device <= 1.05 * work.median);
-    assert_true(work.device >=
-                0.05 *
-                    work.median); /* on a busy machine threads wait, which the host alone counts */
+    /* On a busy machine threads wait, which the host's clock alone counts: some moment must be quiet enough. */
+    bool agree = false;
+    for (int attempt = 0; attempt < 20 && !agree; attempt++) {
+        assert_ok(ctx, timing_interleaved(ctx, &work, 1, NULL));
+        assert_true(work.device > 0);
+        assert_true(work.device <= 1.05 * work.median);
+        agree = work.device >= 0.5 * work.median;
+    }
+    assert_true(agree);
     tess_tensor_destroy(fill.tensor);
     tess_context_destroy(ctx);
 
