@@ -4,80 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/report/report_numbers.h"
 #include "bench/report/report_read.h"
-
-/* ---------------------------------------------------------------- numbers */
-
-enum { TEXT = 64 };
-
-/* About three digits; "n/a" for what is not known. */
-static const char *show(double value, char text[TEXT]) {
-    double size = fabs(value);
-    if (!isfinite(value))
-        snprintf(text, TEXT, "n/a");
-    else if ((size >= 100 || value == floor(value)) && size < 1e7)
-        snprintf(text, TEXT, "%.0f", value);
-    else if (size >= 10 && size < 100)
-        snprintf(text, TEXT, "%.1f", value);
-    else
-        snprintf(text, TEXT, "%.3g", value);
-    return text;
-}
-
-static const char *show_bytes(double bytes, char text[TEXT]) {
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-    size_t unit = 0;
-    if (!isfinite(bytes)) return show(bytes, text);
-    for (; fabs(bytes) >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
-        bytes /= 1024;
-    snprintf(text, TEXT, unit ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
-    return text;
-}
-
-/* "3.52 (3.41 to 3.70)": a number with its interval; without one, with +- mad; scale: from the file's unit. */
-static const char *show_interval(const json_t *row, const char *name, const char *mad_name,
-                                 const char *ci_name, char text[3 * TEXT]) {
-    char value[TEXT], low[TEXT], high[TEXT];
-    const json_t *ci = json_object_get(row, ci_name);
-    double mad = report_number(row, mad_name);
-    show(report_number(row, name), value);
-    if (json_is_array(ci))
-        snprintf(text, 3 * TEXT, "%s (%s to %s)", value,
-                 show(json_number_value(json_array_get(ci, 0)), low),
-                 show(json_number_value(json_array_get(ci, 1)), high));
-    else if (isfinite(mad))
-        snprintf(text, 3 * TEXT, "%s +- %s", value, show(mad, low));
-    else
-        snprintf(text, 3 * TEXT, "%s", value);
-    return text;
-}
-
-/* The interval of a speed: work a time of ms gives value, so the interval of ms turns round. */
-static const char *show_speed(const json_t *row, const char *name, char text[3 * TEXT]) {
-    char value[TEXT], low[TEXT], high[TEXT];
-    double speed = report_number(row, name), work = speed * report_number(row, "ms");
-    const json_t *ci = json_object_get(row, "ms_ci");
-    double mad = report_number(row, "ms_mad") / report_number(row, "ms");
-    show(speed, value);
-    if (json_is_array(ci))
-        snprintf(text, 3 * TEXT, "%s (%s to %s)", value,
-                 show(work / json_number_value(json_array_get(ci, 1)), low),
-                 show(work / json_number_value(json_array_get(ci, 0)), high));
-    else if (isfinite(mad))
-        snprintf(text, 3 * TEXT, "%s +- %s", value, show(speed * mad, low));
-    else
-        snprintf(text, 3 * TEXT, "%s", value);
-    return text;
-}
+#include "bench/report/report_tuning.h"
 
 /* ---------------------------------------------------------------- device */
-
-#define TABLE(page, heads) page_table((page), (heads), (int)(sizeof(heads) / sizeof *(heads)))
-
-static void pair(struct page *page, const char *name, const char *value) {
-    page_cell(page, "%s", name);
-    page_cell(page, "%s", *value ? value : "n/a");
-}
 
 static void device_table(struct page *page, const json_t *device) {
     static const char *const heads[] = {"Property", "Value"};
@@ -99,17 +30,17 @@ static void device_table(struct page *page, const json_t *device) {
                  {"fp16", "fp16"},
                  {"fp64", "fp64"},
                  {"Memory shared with the host", "unified_memory"}};
-    char text[TEXT];
-    TABLE(page, heads);
+    char text[NUMBER_TEXT];
+    PAGE_TABLE(page, heads);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        pair(page, texts[i].label, report_string(device, texts[i].field));
+        page_pair(page, texts[i].label, report_string(device, texts[i].field));
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        pair(page, counts[i].label, show(report_number(device, counts[i].field), text));
+        page_pair(page, counts[i].label, number_text(report_number(device, counts[i].field), text));
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        pair(page, sizes[i].label, show_bytes(report_number(device, sizes[i].field), text));
+        page_pair(page, sizes[i].label, bytes_text(report_number(device, sizes[i].field), text));
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         const json_t *flag = json_object_get(device, flags[i].field);
-        pair(page, flags[i].label, !flag ? "n/a" : json_is_true(flag) ? "yes" : "no");
+        page_pair(page, flags[i].label, !flag ? "n/a" : json_is_true(flag) ? "yes" : "no");
     }
     page_table_end(page);
 }
@@ -117,21 +48,21 @@ static void device_table(struct page *page, const json_t *device) {
 static void roofs_table(struct page *page, const json_t *roofs) {
     static const char *const heads[] = {
         "Measured limit", "Median (95 % interval)", "Unit", "MAD", "Best", "Samples"};
-    char text[3 * TEXT], mad[TEXT], best[TEXT], samples[TEXT];
+    char text[3 * NUMBER_TEXT], mad[NUMBER_TEXT], best[NUMBER_TEXT], samples[NUMBER_TEXT];
     const json_t *row;
     size_t i;
     if (!json_array_size(roofs)) {
         page_text(page, "No roofs in this file: 'tessera bench roof --json FILE' measures them.");
         return;
     }
-    TABLE(page, heads);
+    PAGE_TABLE(page, heads);
     json_array_foreach(roofs, i, row) {
         page_cell(page, "%s", report_string(row, "label"));
-        page_cell(page, "%s", show_interval(row, "value", "mad", "ci", text));
+        page_cell(page, "%s", interval_text(row, "value", "mad", "ci", text));
         page_cell(page, "%s", report_string(row, "unit"));
-        page_cell(page, "%s", show(report_number(row, "mad"), mad));
-        page_cell(page, "%s", show(report_number(row, "best"), best));
-        page_cell(page, "%s", show(report_number(row, "samples"), samples));
+        page_cell(page, "%s", number_text(report_number(row, "mad"), mad));
+        page_cell(page, "%s", number_text(report_number(row, "best"), best));
+        page_cell(page, "%s", number_text(report_number(row, "samples"), samples));
     }
     page_table_end(page);
 }
@@ -139,44 +70,45 @@ static void roofs_table(struct page *page, const json_t *roofs) {
 /* ---------------------------------------------------------------- layers */
 
 static void untuned_cell(struct page *page, const json_t *row) {
-    char text[3 * TEXT], gain[TEXT];
+    char text[3 * NUMBER_TEXT], gain[NUMBER_TEXT];
     double untuned = report_number(row, "untuned_ms");
     if (!(untuned > 0)) {
         page_cell(page, "not measured");
         return;
     }
     page_cell(page, "%s; %sx as long",
-              show_interval(row, "untuned_ms", "untuned_ms_mad", "untuned_ms_ci", text),
-              show(untuned / report_number(row, "ms"), gain));
+              interval_text(row, "untuned_ms", "untuned_ms_mad", "untuned_ms_ci", text),
+              number_text(untuned / report_number(row, "ms"), gain));
 }
 
 static void peer_cell(struct page *page, const json_t *row) {
-    char text[3 * TEXT], ratio[TEXT], mad[TEXT];
+    char text[3 * NUMBER_TEXT], ratio[NUMBER_TEXT], mad[NUMBER_TEXT];
     if (!*report_string(row, "peer")) {
         page_cell(page, "not measured");
         return;
     }
     page_cell(page, "%s; %s +- %sx as long",
-              show_interval(row, "peer_ms", "peer_ms_mad", "peer_ms_ci", text),
-              show(report_number(row, "ratio"), ratio), show(report_number(row, "ratio_mad"), mad));
+              interval_text(row, "peer_ms", "peer_ms_mad", "peer_ms_ci", text),
+              number_text(report_number(row, "ratio"), ratio),
+              number_text(report_number(row, "ratio_mad"), mad));
 }
 
 static void layer_row(struct page *page, const json_t *row, size_t number) {
-    char text[3 * TEXT], a[TEXT], b[TEXT];
+    char text[3 * NUMBER_TEXT], a[NUMBER_TEXT], b[NUMBER_TEXT];
     double packed = report_number(row, "packed");
     page_cell(page, "%zu", number);
     page_cell(page, "%s", report_string(row, "problem"));
     page_cell(page, "%s", report_string(row, "pass"));
     page_cell(page, "%s [%s]", report_string(row, "config"), report_string(row, "tier"));
-    page_cell(page, "%s", show_interval(row, "ms", "ms_mad", "ms_ci", text));
-    page_cell(page, "%s", show_speed(row, "gflops", text));
-    page_cell(page, "%s %% +- %s", show(100 * report_number(row, "of_roof"), a),
-              show(100 * report_number(row, "of_roof") * report_number(row, "ms_mad") /
-                       report_number(row, "ms"),
-                   b));
+    page_cell(page, "%s", interval_text(row, "ms", "ms_mad", "ms_ci", text));
+    page_cell(page, "%s", speed_text(row, "gflops", text));
+    page_cell(page, "%s %% +- %s", number_text(100 * report_number(row, "of_roof"), a),
+              number_text(100 * report_number(row, "of_roof") * report_number(row, "ms_mad") /
+                              report_number(row, "ms"),
+                          b));
     page_cell(page, "%.1e", report_number(row, "max_err"));
-    page_cell(page, "%s%s%s", show_bytes(report_number(row, "workspace"), a),
-              packed > 0 ? " + " : "", packed > 0 ? show_bytes(packed, b) : "");
+    page_cell(page, "%s%s%s", bytes_text(report_number(row, "workspace"), a),
+              packed > 0 ? " + " : "", packed > 0 ? bytes_text(packed, b) : "");
     untuned_cell(page, row);
     peer_cell(page, row);
 }
@@ -203,151 +135,9 @@ static void layer_section(struct page *page, const json_t *source, struct plots 
     plot_roofline(plots, page, source);
     plot_shares(plots, page, source);
     page_heading(page, 3, NULL, "Layer table");
-    TABLE(page, heads);
+    PAGE_TABLE(page, heads);
     json_array_foreach(layers, i, row) layer_row(page, row, i + 1);
     page_table_end(page);
-}
-
-/* ---------------------------------------------------------------- tuning */
-
-static void causes_table(struct page *page, const json_t *tuning) {
-    static const char *const heads[] = {"Outcome", "Trials"};
-    json_t *causes = json_object_get(tuning, "causes"), *count;
-    const char *name;
-    char text[TEXT];
-    double failed = report_number(tuning, "failed");
-    TABLE(page, heads);
-    pair(page, "ok", show(report_number(tuning, "trials") - failed, text));
-    json_object_foreach(causes, name, count) pair(page, name, show(json_number_value(count), text));
-    page_table_end(page);
-}
-
-static void tuning_table(struct page *page, const json_t *layers) {
-    static const char *const heads[] = {"Problem", "Pass",         "Tried of the space",
-                                        "Failed",  "Default, ms",  "Best, ms",
-                                        "Gain",    "Configuration"};
-    char a[3 * TEXT], b[3 * TEXT], gain[TEXT];
-    const json_t *row;
-    size_t i;
-    TABLE(page, heads);
-    json_array_foreach(layers, i, row) {
-        double space = report_number(row, "space"), tried = report_number(row, "evaluations");
-        page_cell(page, "%s", report_string(row, "problem"));
-        page_cell(page, "%s", report_string(row, "pass"));
-        if (space > 0)
-            page_cell(page, "%.0f of %.0f (%s %%)", tried, space, show(100 * tried / space, gain));
-        else
-            page_cell(page, "%.0f", tried);
-        page_cell(page, "%s", show(report_number(row, "failed"), gain));
-        page_cell(page, "%s", show_interval(row, "default_ms", "default_ms_mad", "", a));
-        page_cell(page, "%s", show_interval(row, "ms", "ms_mad", "", b));
-        page_cell(page, "%sx", show(report_number(row, "gain"), gain));
-        page_cell(page, "%s", report_string(row, "config"));
-    }
-    page_table_end(page);
-}
-
-/* "fc_fwd_repack" -> the pass and whether packing counts. */
-static void fc_cells(struct page *page, const char *operation) {
-    static const char suffix[] = "_repack";
-    size_t length = strlen(operation), tail = sizeof suffix - 1;
-    bool repack = length > tail && strcmp(operation + length - tail, suffix) == 0;
-    const char *pass = strncmp(operation, "fc_", 3) == 0 ? operation + 3 : operation;
-    page_cell(page, "%.*s", (int)(strlen(pass) - (repack ? tail : 0)), pass);
-    page_cell(page, "%s", repack ? "packed in each call" : "stay");
-}
-
-static void fc_table(struct page *page, const json_t *rows) {
-    static const char *const heads[] = {"Problem", "Pass",          "Weights",
-                                        "Taken",   "Times as fast", "Milliseconds of each"};
-    const json_t *row;
-    size_t i;
-    if (!json_array_size(rows)) return;
-    page_heading(page, 3, NULL, "Fully connected layers");
-    TABLE(page, heads);
-    json_array_foreach(rows, i, row) {
-        char all[256] = "", one[3 * TEXT], times[TEXT], mad[TEXT];
-        const char *name;
-        json_t *backend;
-        json_object_foreach(json_object_get(row, "backends"), name, backend) {
-            size_t used = strlen(all);
-            snprintf(all + used, sizeof all - used, "%s%s %s", used ? ", " : "", name,
-                     show_interval(backend, "ms", "ms_mad", "", one));
-        }
-        page_cell(page, "%s", report_string(row, "problem"));
-        fc_cells(page, report_string(row, "operation"));
-        page_cell(page, "%s", *report_string(row, "taken") ? report_string(row, "taken") : "-");
-        if (report_number(row, "times") > 0)
-            page_cell(page, "%s +- %s of %s", show(report_number(row, "times"), times),
-                      show(report_number(row, "times_mad"), mad), report_string(row, "next"));
-        else
-            page_cell(page, "nothing to compare with");
-        page_cell(page, "%s", all);
-    }
-    page_table_end(page);
-}
-
-/* Trials of older versions say only what compiling took. */
-static void old_split(struct page *page, const json_t *tuning) {
-    double wall = report_number(tuning, "wall_seconds");
-    double build = report_number(tuning, "build_seconds");
-    char a[TEXT], b[TEXT];
-    page_text(page,
-              "These trials do not say where their time went, beside compiling: a version of "
-              "Tessera that did not ask made them. Compiling took %s s%s.",
-              show(build, a), wall > 0 ? " of the processes' time" : "");
-    if (wall > 0)
-        page_text(page,
-                  "From the beginning of the first trial to the last, pauses left out: %s s; what "
-                  "compiling did not take (%s s) went into verification, timing and the search.",
-                  show(wall, a), show(fmax(wall - build, 0), b));
-}
-
-static void time_split(struct page *page, const json_t *tuning) {
-    static const char *const heads[] = {"Time went into", "Seconds", "Share"};
-    static const char *const parts[][2] = {{"build", "build: compiling, making buffers"},
-                                           {"verify", "verify: against float64"},
-                                           {"run", "run: timing"},
-                                           {"search", "search: choosing, recording, waiting"}};
-    const json_t *split = json_object_get(tuning, "split");
-    double trials = report_number(split, "trials"), sum = 0;
-    char a[TEXT], b[TEXT];
-    if (!(trials > 0)) {
-        old_split(page, tuning);
-        return;
-    }
-    if (trials < report_number(tuning, "trials"))
-        page_text(page, "%s of them say where their time went; older ones do not.",
-                  show(trials, a));
-    for (size_t i = 0; i < 4; i++)
-        sum += report_number(split, parts[i][0]);
-    TABLE(page, heads);
-    for (size_t i = 0; i < 4; i++) {
-        double seconds = report_number(split, parts[i][0]);
-        page_cell(page, "%s", parts[i][1]);
-        page_cell(page, "%s", show(seconds, a));
-        page_cell(page, "%s %%", show(sum > 0 ? 100 * seconds / sum : 0, b));
-    }
-    page_table_end(page);
-}
-
-static void tuning_section(struct page *page, const json_t *source, struct plots *plots) {
-    const json_t *tuning = json_object_get(source, "tuning");
-    char a[TEXT], b[TEXT];
-    if (!json_is_object(tuning)) {
-        page_text(page,
-                  "No trials are known of this device: 'tessera tune --net resnet18 --batch 8 "
-                  "--mode rapid' makes some.");
-        return;
-    }
-    fc_table(page, json_object_get(tuning, "fully_connected"));
-    if (!(report_number(tuning, "trials") > 0)) return;
-    page_text(page, "%s trials, of which %s failed.", show(report_number(tuning, "trials"), a),
-              show(report_number(tuning, "failed"), b));
-    time_split(page, tuning);
-    plot_convergence(plots, page, tuning);
-    causes_table(page, tuning);
-    tuning_table(page, json_object_get(tuning, "layers"));
 }
 
 /* ---------------------------------------------------------------- networks */
@@ -357,7 +147,7 @@ static void operation_rows(struct page *page, const json_t *operations, const js
     static const char *const heads[] = {"Operation", "ms a step", "Share"};
     const json_t *row;
     size_t i;
-    char a[TEXT], b[TEXT];
+    char a[NUMBER_TEXT], b[NUMBER_TEXT];
     bool open = false;
     json_array_foreach(operations, i, row) {
         if (json_object_get(row, "layer") ||
@@ -370,12 +160,12 @@ static void operation_rows(struct page *page, const json_t *operations, const js
                          report_string(network, "net"), report_string(network, "mode"));
             page_text(page, "By the device's own clock, one operation after the other; medians of "
                             "the steps, whose spread is that of the network above.");
-            TABLE(page, heads);
+            PAGE_TABLE(page, heads);
         }
         open = true;
         page_cell(page, "%s", report_string(row, "op"));
-        page_cell(page, "%s", show(report_number(row, "ms"), a));
-        page_cell(page, "%s %%", show(100 * report_number(row, "share"), b));
+        page_cell(page, "%s", number_text(report_number(row, "ms"), a));
+        page_cell(page, "%s %%", number_text(100 * report_number(row, "share"), b));
     }
     if (open) page_table_end(page);
 }
@@ -383,7 +173,8 @@ static void operation_rows(struct page *page, const json_t *operations, const js
 static void network_section(struct page *page, const json_t *source) {
     static const char *const heads[] = {"Network",   "Batch",           "Mode",
                                         "ms a step", "Images a second", "Device memory"};
-    char text[3 * TEXT], images[TEXT], spread[TEXT], memory[TEXT], batch[TEXT];
+    char text[3 * NUMBER_TEXT], images[NUMBER_TEXT], spread[NUMBER_TEXT], memory[NUMBER_TEXT],
+        batch[NUMBER_TEXT];
     const json_t *networks = json_object_get(source, "networks"), *row;
     size_t i;
     if (!json_array_size(networks)) {
@@ -391,16 +182,16 @@ static void network_section(struct page *page, const json_t *source) {
                         "--batch 8 --mode train' does that.");
         return;
     }
-    TABLE(page, heads);
+    PAGE_TABLE(page, heads);
     json_array_foreach(networks, i, row) {
         double rate = report_number(row, "images_per_s");
         double part = report_number(row, "ms_mad") / report_number(row, "ms");
         page_cell(page, "%s", report_string(row, "net"));
-        page_cell(page, "%s", show(report_number(row, "batch"), batch));
+        page_cell(page, "%s", number_text(report_number(row, "batch"), batch));
         page_cell(page, "%s", report_string(row, "mode"));
-        page_cell(page, "%s", show_interval(row, "ms", "ms_mad", "ms_ci", text));
-        page_cell(page, "%s +- %s", show(rate, images), show(rate * part, spread));
-        page_cell(page, "%s", show_bytes(report_number(row, "device_bytes_peak"), memory));
+        page_cell(page, "%s", interval_text(row, "ms", "ms_mad", "ms_ci", text));
+        page_cell(page, "%s +- %s", number_text(rate, images), number_text(rate * part, spread));
+        page_cell(page, "%s", bytes_text(report_number(row, "device_bytes_peak"), memory));
     }
     page_table_end(page);
     json_array_foreach(networks, i, row)
@@ -415,7 +206,8 @@ static void comparison_section(struct page *page, const json_t *comparison, size
         "p, adjusted", "Verdict"};
     const json_t *row;
     size_t i;
-    char a[3 * TEXT], b[3 * TEXT], change[TEXT], low[TEXT], high[TEXT];
+    char a[3 * NUMBER_TEXT], b[3 * NUMBER_TEXT], change[NUMBER_TEXT], low[NUMBER_TEXT],
+        high[NUMBER_TEXT];
     snprintf(low, sizeof low, "comparison%zu", at);
     page_heading(page, 2, low, "Comparison: %s and %s", report_string(comparison, "old"),
                  report_string(comparison, "new"));
@@ -427,17 +219,17 @@ static void comparison_section(struct page *page, const json_t *comparison, size
                   ? "The change is that of the time over the yardstick's, in which the machine's "
                     "drift divides out, so it may differ from the quotient of the two times."
                   : "The devices differ: the change is that of the plain time.");
-    TABLE(page, heads);
+    PAGE_TABLE(page, heads);
     json_array_foreach(json_object_get(comparison, "rows"), i, row) {
         const json_t *ci = json_object_get(row, "change_ci");
         page_cell(page, "%s", report_string(row, "problem"));
         page_cell(page, "%s", report_string(row, "pass"));
-        page_cell(page, "%s", show_interval(row, "old_ms", "old_ms_mad", "", a));
-        page_cell(page, "%s", show_interval(row, "ms", "ms_mad", "", b));
-        page_cell(page, "%s %% (%s to %s)", show(100 * report_number(row, "change"), change),
-                  show(100 * json_number_value(json_array_get(ci, 0)), low),
-                  show(100 * json_number_value(json_array_get(ci, 1)), high));
-        page_cell(page, "%s", show(report_number(row, "p_adjusted"), low));
+        page_cell(page, "%s", interval_text(row, "old_ms", "old_ms_mad", "", a));
+        page_cell(page, "%s", interval_text(row, "ms", "ms_mad", "", b));
+        page_cell(page, "%s %% (%s to %s)", number_text(100 * report_number(row, "change"), change),
+                  number_text(100 * json_number_value(json_array_get(ci, 0)), low),
+                  number_text(100 * json_number_value(json_array_get(ci, 1)), high));
+        page_cell(page, "%s", number_text(report_number(row, "p_adjusted"), low));
         page_cell(page, "%s", report_string(row, "verdict"));
     }
     page_table_end(page);
@@ -455,9 +247,9 @@ static void kernels_table(struct page *page, const json_t *layers) {
         const char *algo = report_string(row, "algo"), *hash = report_string(row, "kernel_hash");
         if (!*hash || !seen || json_object_get(seen, algo)) continue;
         json_object_set_new(seen, algo, json_true());
-        if (!open) TABLE(page, heads);
+        if (!open) PAGE_TABLE(page, heads);
         open = true;
-        pair(page, algo, hash);
+        page_pair(page, algo, hash);
     }
     if (open) page_table_end(page);
     json_decref(seen);
@@ -467,7 +259,7 @@ static void noise_text(struct page *page, const json_t *layers) {
     const json_t *row;
     size_t i, rows = 0, drifts = 0;
     double spread = 0, worst = 0, drift = 0;
-    char a[TEXT], b[TEXT], c[TEXT];
+    char a[NUMBER_TEXT], b[NUMBER_TEXT], c[NUMBER_TEXT];
     json_array_foreach(layers, i, row) {
         double part = report_number(row, "ms_mad") / report_number(row, "ms");
         double own = report_number(row, "drift");
@@ -486,8 +278,8 @@ static void noise_text(struct page *page, const json_t *layers) {
                   "Noise: the median absolute deviation of a row's samples is %s %% of its median "
                   "on average, %s %% at the worst; the later half of the samples took %s %% longer "
                   "than the earlier half on average (drift).",
-                  show(100 * spread / (double)rows, a), show(100 * worst, b),
-                  show(drifts ? 100 * drift / (double)drifts : NAN, c));
+                  number_text(100 * spread / (double)rows, a), number_text(100 * worst, b),
+                  number_text(drifts ? 100 * drift / (double)drifts : NAN, c));
 }
 
 static void reproduce_section(struct page *page, const json_t *document, const json_t *source) {
