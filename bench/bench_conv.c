@@ -200,12 +200,10 @@ static int set_problem(struct request *request, int option, const char *value) {
 }
 
 static int set_net(struct request *request, int option, const char *value) {
-    const char *name = option == 'I'   ? "input"
-                       : option == 'K' ? "classes"
-                       : option == 'W' ? "width"
-                                       : "net";
     tess_error error = {0};
-    return net_choice_set(&request->nets, name, value, &error) ? fail(2, error.text) : 0;
+    return net_choice_set(&request->nets, net_choice_option(option), value, &error)
+               ? fail(2, error.text)
+               : 0;
 }
 
 static int add_nets(struct request *request) {

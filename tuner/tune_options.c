@@ -133,12 +133,10 @@ static int add_problems(struct parse *parse, int option, const char *text) {
 }
 
 static int set_net(struct parse *parse, int option, const char *text) {
-    const char *name = option == 'I'   ? "input"
-                       : option == 'K' ? "classes"
-                       : option == 'W' ? "width"
-                                       : "net";
     tess_error error = {0};
-    return net_choice_set(&parse->nets, name, text, &error) ? fail(2, "%s", error.text) : 0;
+    return net_choice_set(&parse->nets, net_choice_option(option), text, &error)
+               ? fail(2, "%s", error.text)
+               : 0;
 }
 
 static int add_fc(struct tune_options *options, const char *text) {
