@@ -1,11 +1,11 @@
 /* `tessera bench compare OLD NEW`: the regression gate. */
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench_report.h"
+#include "bench/options.h"
 #include "bench/report/compare.h"
 #include "bench/report/report_read.h"
 
@@ -22,11 +22,6 @@ struct request {
     double fail_above; /* a fraction */
     const char *json;
 };
-
-static int fail(int status, const char *text) {
-    fprintf(stderr, "tessera: %s\n", text);
-    return status;
-}
 
 static json_t *read_one(const char *path, tess_error *error) {
     json_t *sources = json_array();
@@ -87,7 +82,8 @@ static int write_json(const json_t *comparison, const char *path) {
     bool bad = !out || json_dumpf(comparison, out, JSON_COMPACT | JSON_REAL_PRECISION(6)) ||
                fputc('\n', out) == EOF;
     if (out && out != stdout && fclose(out)) bad = true;
-    return bad ? fail(1, "bench compare: --json: the file cannot be written; choose another") : 0;
+    return bad ? option_fail(1, "bench compare: --json: the file cannot be written; choose another")
+               : 0;
 }
 
 static int compare(const char *old_path, const char *new_path, const struct request *request) {
@@ -99,12 +95,13 @@ static int compare(const char *old_path, const char *new_path, const struct requ
     size_t i;
     int status = 0;
     if (!new)
-        status = fail(1, error.text);
+        status = option_fail(1, "%s", error.text);
     else if (!comparison)
-        status = fail(1, "bench compare: no host memory");
+        status = option_fail(1, "bench compare: no host memory");
     else if (!json_array_size(rows))
-        status = fail(1, "bench compare: the files have no convolution in common; measure the same "
-                         "problems and passes");
+        status = option_fail(
+            1, "bench compare: the files have no convolution in common; measure the same "
+               "problems and passes");
     if (!status) {
         if (!quiet) json_array_foreach(rows, i, row) print_row(row, stdout);
         if (!quiet)
@@ -132,24 +129,27 @@ static bool parse_percent(const char *text, double *out) {
     return true;
 }
 
+static int set_option(void *user, int option, char *value) {
+    struct request *request = user;
+    if (option == 'j')
+        request->json = value;
+    else if (!parse_percent(value, &request->fail_above))
+        return option_fail(2, "bench compare: --fail-above: not a percentage such as 5%%");
+    return 0;
+}
+
 int bench_compare(int argc, char **argv) {
-    static const struct option options[] = {{"fail-above", required_argument, NULL, 'f'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option list[] = {{"fail-above", required_argument, NULL, 'f'},
+                                         {"json", required_argument, NULL, 'j'},
+                                         {"help", no_argument, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
     struct request request = {.fail_above = 0.05};
-    int option;
-    opterr = 0;
-    optind = 1;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (option == 'h') return fputs(usage, stdout) < 0;
-        if (option == '?')
-            return fail(2, "bench compare: unknown option or missing value; see --help");
-        if (option == 'j') request.json = optarg;
-        if (option == 'f' && !parse_percent(optarg, &request.fail_above))
-            return fail(2, "bench compare: --fail-above: not a percentage such as 5%");
-    }
-    if (argc - optind != 2)
-        return fail(2, "bench compare: give two files, the old and the new; see --help");
-    return compare(argv[optind], argv[optind + 1], &request);
+    int status = options_read(&(struct options){.command = "bench compare",
+                                                .usage = usage,
+                                                .list = list,
+                                                .words = 2,
+                                                .set = set_option},
+                              argc, argv, &request);
+    if (status) return status < 0 ? 0 : status;
+    return compare(argv[argc - 2], argv[argc - 1], &request);
 }

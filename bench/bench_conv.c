@@ -1,7 +1,6 @@
 /* Times convolution plans beside the device's measured roofs and another library, interleaved in one run. */
 #include "bench/bench_conv.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "bench/conv_measure.h"
 #include "bench/net_choice.h"
+#include "bench/options.h"
 #include "bench/report/run_info.h"
 #include "core/context.h"
 
@@ -52,11 +52,6 @@ struct request {
     json_t *run;
     char command[RUN_COMMAND_SIZE];
 };
-
-static int fail(int status, const char *text) {
-    fprintf(stderr, "tessera: %s\n", text);
-    return status;
-}
 
 /* ---------------------------------------------------------------- all of them */
 
@@ -123,7 +118,7 @@ static int bench_all(const char *device, struct request *request) {
     tess_error error = {0};
     tess_context *ctx = NULL;
     tess_context_options options = {.device = device};
-    if (tess_context_create(&options, &error, &ctx)) return fail(1, error.text);
+    if (tess_context_create(&options, &error, &ctx)) return option_fail(1, "%s", error.text);
     if (request->json != stdout)
         printf("%s, driver %s\n", tess_context_device(ctx)->name,
                tess_context_device(ctx)->driver_version);
@@ -135,7 +130,7 @@ static int bench_all(const char *device, struct request *request) {
     if (!rows || !request->run)
         status = context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "bench conv: no host memory");
     if (!status) status = bench_rows(ctx, request, rows, &count);
-    if (status) fail(1, tess_context_last_error(ctx));
+    if (status) option_fail(1, "%s", tess_context_last_error(ctx));
     if (!status && count > 1 && request->json != stdout) conv_rows_summary(rows, count, stdout);
     for (int i = 0; rows && i < 3 * request->problems.count; i++)
         conv_row_free(&rows[i]);
@@ -148,90 +143,36 @@ static int bench_all(const char *device, struct request *request) {
 
 /* ---------------------------------------------------------------- command line */
 
-static int set_passes(struct request *request, char *list) {
-    memset(request->passes, 0, sizeof request->passes);
-    char *rest = NULL;
-    for (char *name = strtok_r(list, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
-        int found = -1;
-        for (int pass = 0; pass < 3; pass++)
-            if (strcmp(name, conv_pass_name((tess_conv_pass)pass)) == 0) found = pass;
-        if (found < 0)
-            return fail(2, "bench conv: unknown pass; --pass takes fwd,bwd_data,bwd_weights");
-        request->passes[found] = true;
-    }
-    return 0;
-}
-
-static int set_json(struct request *request, const char *path) {
-    request->json = strcmp(path, "-") == 0 ? stdout : fopen(path, "a");
-    if (request->json) return 0;
-    fprintf(stderr, "tessera: bench conv: cannot write '%s'; choose a writable file\n", path);
-    return 1;
-}
-
-static int set_number(const char *option, const char *text, int least, int most, int *out) {
-    char *end = NULL;
-    long value = strtol(text, &end, 10);
-    if (end == text || *end || value < least || value > most) {
-        fprintf(stderr, "tessera: bench conv: --%s: not a number from %d to %d\n", option, least,
-                most);
-        return 2;
-    }
-    *out = (int)value;
-    return 0;
-}
-
 static int set_peer(struct request *request, const char *name) {
     request->peer = peer_find(name);
     if (request->peer) return 0;
-    fprintf(stderr,
-            "tessera: bench conv: no peer '%s' in this build; there is onednn where oneDNN was "
-            "installed when Tessera was built\n",
-            name);
-    return 2;
+    return option_fail(2,
+                       "bench conv: no peer '%s' in this build; there is onednn where oneDNN was "
+                       "installed when Tessera was built",
+                       name);
 }
 
-static int set_problem(struct request *request, int option, const char *value) {
-    tess_error error = {0};
-    struct problem_list *list = &request->problems;
-    tess_status status = option == 'p' ? problem_list_add(list, value, 1, &error)
-                                       : problem_list_add_file(list, value, &error);
-    return status ? fail(status == TESS_IO ? 1 : 2, error.text) : 0;
-}
-
-static int set_net(struct request *request, int option, const char *value) {
-    tess_error error = {0};
-    return net_choice_set(&request->nets, net_choice_option(option), value, &error)
-               ? fail(2, error.text)
-               : 0;
-}
-
-static int add_nets(struct request *request) {
-    tess_error error = {0};
-    tess_status status = net_choice_add(&request->nets, &request->problems, &error);
-    return status ? fail(status == TESS_IO ? 1 : 2, error.text) : 0;
-}
-
-static int set_option(struct request *request, int option, char *value) {
+static int set_option(void *user, int option, char *value) {
+    struct request *request = user;
     switch (option) {
     case 'p':
     case 'f':
-        return set_problem(request, option, value);
+        return option_problem(option == 'f', value, &request->problems);
     case 't':
     case 'I':
     case 'K':
     case 'W':
-        return set_net(request, option, value);
+        return option_net(option, value, &request->nets);
     case 'b':
-        return set_number("batch", value, 1, 1 << 20, &request->batch);
+        return option_number("batch", value, 1, 1 << 20, &request->batch);
     case 'n':
-        return set_number("samples", value, 3, MAX_SAMPLES, &request->samples);
+        return option_number("samples", value, 3, MAX_SAMPLES, &request->samples);
     case 'd':
-        return set_passes(request, value);
+        return option_passes(value, request->passes);
     case 'e':
         return set_peer(request, value);
     case 'r':
-        return set_number("rounds", value, 1, MAX_SAMPLES, &request->rounds);
+        return option_number("rounds", value, 1, MAX_SAMPLES, &request->rounds);
     case 'g':
         request->rounds = GATE_ROUNDS;
         request->samples = GATE_ROUNDS * GATE_SAMPLES;
@@ -243,63 +184,52 @@ static int set_option(struct request *request, int option, char *value) {
         request->untuned = true;
         return 0;
     case 'j':
-        return set_json(request, value);
+        return option_json(value, &request->json);
     case 'a':
         request->algo = value;
         return 0;
-    case 'c':
+    default:
         request->config = value;
         return 0;
-    case 'h':
-        return fputs(usage, stdout) < 0 ? 1 : -1;
-    default:
-        return fail(2, "bench conv: unknown option or missing value; see --help");
     }
 }
 
 static int parse(struct request *request, int argc, char **argv) {
-    static const struct option options[] = {{"problem", required_argument, NULL, 'p'},
-                                            {"problems", required_argument, NULL, 'f'},
-                                            {"net", required_argument, NULL, 't'},
-                                            {"batch", required_argument, NULL, 'b'},
-                                            {"pass", required_argument, NULL, 'd'},
-                                            {"peer", required_argument, NULL, 'e'},
-                                            {"strict", no_argument, NULL, 's'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"samples", required_argument, NULL, 'n'},
-                                            {"rounds", required_argument, NULL, 'r'},
-                                            {"gate", no_argument, NULL, 'g'},
-                                            {"untuned", no_argument, NULL, 'u'},
-                                            {"algo", required_argument, NULL, 'a'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"input", required_argument, NULL, 'I'},
-                                            {"classes", required_argument, NULL, 'K'},
-                                            {"width", required_argument, NULL, 'W'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    int status = 0, option;
-    while (!status && (option = getopt_long(argc, argv, "h", options, NULL)) != -1)
-        status = set_option(request, option, optarg);
-    if (!status && optind < argc) return fail(2, "bench conv: unexpected argument; see --help");
-    if (!status) status = add_nets(request);
+    static const struct option list[] = {{"problem", required_argument, NULL, 'p'},
+                                         {"problems", required_argument, NULL, 'f'},
+                                         {"net", required_argument, NULL, 't'},
+                                         {"batch", required_argument, NULL, 'b'},
+                                         {"pass", required_argument, NULL, 'd'},
+                                         {"peer", required_argument, NULL, 'e'},
+                                         {"strict", no_argument, NULL, 's'},
+                                         {"json", required_argument, NULL, 'j'},
+                                         {"samples", required_argument, NULL, 'n'},
+                                         {"rounds", required_argument, NULL, 'r'},
+                                         {"gate", no_argument, NULL, 'g'},
+                                         {"untuned", no_argument, NULL, 'u'},
+                                         {"algo", required_argument, NULL, 'a'},
+                                         {"config", required_argument, NULL, 'c'},
+                                         {"input", required_argument, NULL, 'I'},
+                                         {"classes", required_argument, NULL, 'K'},
+                                         {"width", required_argument, NULL, 'W'},
+                                         {"help", no_argument, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
+    int status = options_read(
+        &(struct options){.command = "bench conv", .usage = usage, .list = list, .set = set_option},
+        argc, argv, request);
+    if (!status) status = option_problems_end(&request->nets, request->batch, &request->problems);
     if (!status && request->problems.count == 0)
-        return fail(2, "bench conv: no problem; give --net NAME, --problems FILE or --problem KEY");
-    tess_error error = {0};
-    if (!status && request->batch &&
-        problem_list_set_batch(&request->problems, request->batch, &error))
-        return fail(2, error.text);
+        return option_fail(
+            2, "bench conv: no problem; give --net NAME, --problems FILE or --problem KEY");
     return status;
 }
 
 int bench_conv(const char *device, int argc, char **argv) {
     struct request request = {.samples = 16, .rounds = 8, .passes = {true, true, true}};
     run_command("bench", argc, argv, request.command);
-    opterr = 0;
-    optind = 1;
     int status = parse(&request, argc, argv);
     if (!status) status = bench_all(device, &request);
-    if (request.json && request.json != stdout && fclose(request.json) && !status)
-        status = fail(1, "bench conv: the JSON file could not be written; is the disk full?");
+    status = option_json_close(request.json, status);
     problem_list_free(&request.problems);
     return status < 0 ? 0 : status;
 }

@@ -1,13 +1,13 @@
 /* Fully connected layers by each backend, interleaved in one run. */
 #include "bench/bench_fc.h"
 
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/fc_work.h"
+#include "bench/options.h"
 #include "bench/timing.h"
 #include "core/context.h"
 #include "ops/conv/conv_problem.h"
@@ -29,11 +29,6 @@ struct request {
     bool repack;
     FILE *json;
 };
-
-static int fail(int status, const char *text) {
-    fprintf(stderr, "tessera: %s\n", text);
-    return status;
-}
 
 /* One pass by all backends. */
 struct fc_row {
@@ -158,7 +153,7 @@ static int bench_all(const char *device, const struct request *request) {
     tess_error error = {0};
     tess_context *ctx = NULL;
     if (tess_context_create(&(tess_context_options){.device = device}, &error, &ctx))
-        return fail(1, error.text);
+        return option_fail(1, "%s", error.text);
     if (request->json != stdout)
         printf("%s, driver %s\n", tess_context_device(ctx)->name,
                tess_context_device(ctx)->driver_version);
@@ -169,50 +164,43 @@ static int bench_all(const char *device, const struct request *request) {
         for (int pass = 0; pass < 3 && !status; pass++)
             status = bench_pass(ctx, &desc, (tess_conv_pass)pass, request->json);
     }
-    if (status) fail(1, tess_context_last_error(ctx));
+    if (status) option_fail(1, "%s", tess_context_last_error(ctx));
     tess_context_destroy(ctx);
     return status ? 1 : 0;
 }
 
-static int set_option(struct request *request, int option, const char *value) {
+static int set_option(void *user, int option, char *value) {
+    struct request *request = user;
     tess_error error = {0};
     switch (option) {
     case 'p':
         if (request->count == MAX_PROBLEMS)
-            return fail(2, "bench fc: more than 64 problems; run it several times");
+            return option_fail(2, "bench fc: more than 64 problems; run it several times");
         if (fc_problem_parse(value, &error, &request->problems[request->count]))
-            return fail(2, error.text);
+            return option_fail(2, "%s", error.text);
         request->count++;
         return 0;
     case 'j':
-        request->json = strcmp(value, "-") == 0 ? stdout : fopen(value, "a");
-        return request->json ? 0 : fail(1, "bench fc: the JSON file cannot be written");
-    case 'r':
+        return option_json(value, &request->json);
+    default:
         request->repack = true;
         return 0;
-    case 'h':
-        return fputs(usage, stdout) < 0 ? 1 : -1;
-    default:
-        return fail(2, "bench fc: unknown option or missing value; see --help");
     }
 }
 
 int bench_fc(const char *device, int argc, char **argv) {
-    static const struct option options[] = {{"problem", required_argument, NULL, 'p'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"repack", no_argument, NULL, 'r'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option list[] = {{"problem", required_argument, NULL, 'p'},
+                                         {"json", required_argument, NULL, 'j'},
+                                         {"repack", no_argument, NULL, 'r'},
+                                         {"help", no_argument, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
     struct request request = {.count = 0};
-    int status = 0, option;
-    opterr = 0;
-    optind = 1;
-    while (!status && (option = getopt_long(argc, argv, "h", options, NULL)) != -1)
-        status = set_option(&request, option, optarg);
-    if (!status && (optind < argc || request.count == 0))
-        status = fail(2, "bench fc: give --problem n64c4096k4096, and nothing else; see --help");
+    int status = options_read(
+        &(struct options){.command = "bench fc", .usage = usage, .list = list, .set = set_option},
+        argc, argv, &request);
+    if (!status && request.count == 0)
+        status = option_fail(2, "bench fc: no problem; give --problem n64c4096k4096");
     if (!status) status = bench_all(device, &request);
-    if (request.json && request.json != stdout && fclose(request.json) && !status)
-        status = fail(1, "bench fc: the JSON file could not be written; is the disk full?");
+    status = option_json_close(request.json, status);
     return status < 0 ? 0 : status;
 }

@@ -1,14 +1,14 @@
 /* Whole networks of the zoo: a training step, or an inference, on random images. */
 #include "bench/bench_net.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/net_choice.h"
 #include "bench/net_layers.h"
+#include "bench/options.h"
 #include "bench/report/run_info.h"
 #include "bench/report/stats.h"
 #include "bench/timing.h"
@@ -38,18 +38,13 @@ static const char usage[] =
 
 struct request {
     const char *name, *without;
-    size_t memory; /* limit in bytes; 0: none */
-    tess_zoo_options zoo;
+    size_t memory;            /* limit in bytes; 0: none */
+    struct net_choice choice; /* its sizes only */
     int batch, samples;
     bool training, has_mode, layers, paced, recompute;
     FILE *json;
     char command[RUN_COMMAND_SIZE];
 };
-
-static int fail(int status, const char *text) {
-    fprintf(stderr, "tessera: %s\n", text);
-    return status;
-}
 
 struct net_work {
     tess_net *net;
@@ -227,7 +222,8 @@ static int bench(const char *device, const struct request *request) {
                                       .memory_limit = request->memory,
                                       .recompute = request->recompute ? TESS_RECOMPUTE_ALWAYS
                                                                       : TESS_RECOMPUTE_NEEDED};
-    if (tess_model_build(request->name, &request->zoo, &error, &graph)) return fail(1, error.text);
+    if (tess_model_build(request->name, &request->choice.size, &error, &graph))
+        return option_fail(1, "%s", error.text);
     int status = 1;
     struct kernel_helper *helper = kernel_helper_start(
         &(struct kernel_helper_job){.graph = graph,
@@ -235,11 +231,11 @@ static int bench(const char *device, const struct request *request) {
                                     .context = context_for_helper,
                                     .user = &(struct helper_context){&context, &error}});
     if (tess_context_create(&context, &error, &ctx)) {
-        fail(1, error.text);
+        option_fail(1, "%s", error.text);
     } else {
         kernel_helper_attach(helper, ctx);
         if (tess_context_use_tuning(ctx, NULL) || measure(ctx, graph, &options, request, &helper))
-            fail(1, tess_context_last_error(ctx));
+            option_fail(1, "%s", tess_context_last_error(ctx));
         else
             status = 0;
     }
@@ -249,43 +245,22 @@ static int bench(const char *device, const struct request *request) {
     return status;
 }
 
-/* A whole number from 1 to most, or 0. */
-static int positive(const char *text, int most) {
-    char *end;
-    long value = strtol(text, &end, 10);
-    return *text >= '0' && *text <= '9' && !*end && value >= 1 && value <= most ? (int)value : 0;
+static int set_mode(struct request *request, const char *mode) {
+    request->training = strcmp(mode, "train") == 0;
+    request->has_mode = request->training || strcmp(mode, "infer") == 0;
+    return request->has_mode ? 0 : option_fail(2, "bench net: --mode is 'train' or 'infer'");
 }
 
-static bool set_number(struct request *request, int option, const char *value) {
-    char junk;
-    tess_zoo_options *zoo = &request->zoo;
-    switch (option) {
-    case 'b':
-        return (request->batch = positive(value, 65536)) > 0;
-    case 's':
-        return (request->samples = positive(value, 10000)) > 0;
-    case 'c':
-        return (zoo->classes = positive(value, 1 << 20)) > 0;
-    case 'w':
-        return sscanf(value, "%f%c", &zoo->width, &junk) == 1 && zoo->width > 0;
-    default:
-        return sscanf(value, "%6dx%6dx%6d%c", &zoo->c, &zoo->h, &zoo->w, &junk) == 3 &&
-               zoo->c > 0 && zoo->h > 0 && zoo->w > 0;
-    }
+static int set_memory(struct request *request, const char *value) {
+    if (byte_size_parse(value, &request->memory)) return 0;
+    return option_fail(2,
+                       "--memory: '%s' is not an amount of memory; give one such as 2G, 800M or "
+                       "64K, or a number of bytes",
+                       value);
 }
 
-/* The last --json counts. */
-static int open_json(struct request *request, const char *path) {
-    if (request->json && request->json != stdout) fclose(request->json);
-    request->json = strcmp(path, "-") == 0 ? stdout : fopen(path, "a");
-    if (request->json) return 0;
-    char text[512];
-    snprintf(text, sizeof text, "bench net: --json: %.400s: %s; give a file that can be written",
-             path, strerror(errno));
-    return fail(1, text);
-}
-
-static int set_option(struct request *request, int option, const char *value) {
+static int set_option(void *user, int option, char *value) {
+    struct request *request = user;
     switch (option) {
     case 'n':
         request->name = value;
@@ -293,17 +268,16 @@ static int set_option(struct request *request, int option, const char *value) {
     case 'o':
         request->without = value;
         return 0;
+    case 'b':
+        return option_number("batch", value, 1, 65536, &request->batch);
+    case 's':
+        return option_number("samples", value, 1, 10000, &request->samples);
     case 'y':
-        if (!byte_size_parse(value, &request->memory))
-            return fail(2, "bench net: --memory: not an amount of memory; give one such as 2G, "
-                           "800M or 64K, or a number of bytes");
-        return 0;
+        return set_memory(request, value);
     case 'm':
-        request->training = strcmp(value, "train") == 0;
-        request->has_mode = request->training || strcmp(value, "infer") == 0;
-        return request->has_mode ? 0 : fail(2, "bench net: --mode is 'train' or 'infer'");
+        return set_mode(request, value);
     case 'j':
-        return open_json(request, value);
+        return option_json(value, &request->json);
     case 'l':
         request->layers = true;
         return 0;
@@ -313,47 +287,39 @@ static int set_option(struct request *request, int option, const char *value) {
     case 'P':
         request->paced = true;
         return 0;
-    case 'h':
-        return fputs(usage, stdout) < 0 ? 1 : -1;
-    case '?':
-        return fail(2, "bench net: unknown option or missing value; see --help");
     default:
-        return set_number(request, option, value)
-                   ? 0
-                   : fail(2, "bench net: a number is not one, or out of range; see --help");
+        return option_net(option, value, &request->choice);
     }
 }
 
 int bench_net(const char *device, int argc, char **argv) {
-    static const struct option options[] = {{"net", required_argument, NULL, 'n'},
-                                            {"batch", required_argument, NULL, 'b'},
-                                            {"mode", required_argument, NULL, 'm'},
-                                            {"input", required_argument, NULL, 'i'},
-                                            {"classes", required_argument, NULL, 'c'},
-                                            {"width", required_argument, NULL, 'w'},
-                                            {"samples", required_argument, NULL, 's'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"without", required_argument, NULL, 'o'},
-                                            {"memory", required_argument, NULL, 'y'},
-                                            {"layers", no_argument, NULL, 'l'},
-                                            {"paced", no_argument, NULL, 'P'},
-                                            {"recompute", no_argument, NULL, 'r'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option list[] = {{"net", required_argument, NULL, 'n'},
+                                         {"batch", required_argument, NULL, 'b'},
+                                         {"mode", required_argument, NULL, 'm'},
+                                         {"input", required_argument, NULL, 'I'},
+                                         {"classes", required_argument, NULL, 'K'},
+                                         {"width", required_argument, NULL, 'W'},
+                                         {"samples", required_argument, NULL, 's'},
+                                         {"json", required_argument, NULL, 'j'},
+                                         {"without", required_argument, NULL, 'o'},
+                                         {"memory", required_argument, NULL, 'y'},
+                                         {"layers", no_argument, NULL, 'l'},
+                                         {"paced", no_argument, NULL, 'P'},
+                                         {"recompute", no_argument, NULL, 'r'},
+                                         {"help", no_argument, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
     struct request request = {0};
-    int status = 0, option;
     run_command("bench", argc, argv, request.command);
-    opterr = 0;
-    optind = 1;
-    while (!status && (option = getopt_long(argc, argv, "h", options, NULL)) != -1)
-        status = set_option(&request, option, optarg);
-    if (!status && (optind < argc || !request.name || !request.batch || !request.has_mode))
-        status = fail(2, "bench net: give --net, --batch and --mode, and nothing else; see --help");
+    int status = options_read(
+        &(struct options){.command = "bench net", .usage = usage, .list = list, .set = set_option},
+        argc, argv, &request);
+    if (!status && (!request.name || !request.batch || !request.has_mode))
+        status = option_fail(2, "bench net: give --net, --batch and --mode; see --help");
     if (!status && request.recompute && !request.training)
-        status = fail(2, "bench net: --recompute: inference keeps no outputs for gradients; give "
-                         "--mode train");
+        status =
+            option_fail(2, "bench net: --recompute: inference keeps no outputs for gradients; give "
+                           "--mode train");
     if (!status) status = bench(device, &request);
-    if (request.json && request.json != stdout && fclose(request.json) && !status)
-        status = fail(1, "bench net: the JSON file could not be written; is the disk full?");
+    status = option_json_close(request.json, status);
     return status < 0 ? 0 : status;
 }

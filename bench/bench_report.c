@@ -1,13 +1,13 @@
 /* `tessera report`: what is known about a device as one HTML file, with a Markdown and a JSON twin. */
 #include "bench/bench_report.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bench/bench_conv.h"
+#include "bench/options.h"
 #include "bench/report/report_build.h"
 #include "bench/report/report_page.h"
 #include "bench/report/report_read.h"
@@ -35,16 +35,11 @@ static const char usage[] =
 enum { ROOF_SAMPLES = 15 };
 
 struct request {
-    const char *out, *net, *batch;
+    const char *out, *net, *batch; /* batch: as it is written */
     json_t *sources;
     char command[RUN_COMMAND_SIZE];
     bool from;
 };
-
-static int fail(int status, const char *text) {
-    fprintf(stderr, "tessera: %s\n", text);
-    return status;
-}
 
 /* ---------------------------------------------------------------- what is known here */
 
@@ -190,60 +185,48 @@ static tess_status write_report(const struct request *request, tess_error *error
 static int set_out(struct request *request, const char *path) {
     size_t length = strlen(path);
     if (length <= 5 || length > 4000 || strcmp(path + length - 5, ".html") != 0)
-        return fail(2, "report: --out: the name must end in .html; its twins get .md and .json");
+        return option_fail(
+            2, "report: --out: the name must end in .html; its twins get .md and .json");
     request->out = path;
     return 0;
 }
 
-static int set_batch(struct request *request, const char *text) {
-    char *end;
-    long batch = strtol(text, &end, 10);
-    if (*end || batch < 1 || batch > 1 << 20)
-        return fail(2, "report: --batch: not a number from 1 to 1048576");
-    request->batch = text;
-    return 0;
-}
-
-static int set_option(struct request *request, int option, char *value) {
+static int set_option(void *user, int option, char *value) {
+    struct request *request = user;
     tess_error error = {0};
+    int ignored;
     switch (option) {
     case 'o':
         return set_out(request, value);
     case 'f':
         request->from = true;
-        return report_read(value, request->sources, &error) ? fail(1, error.text) : 0;
+        return report_read(value, request->sources, &error) ? option_fail(1, "%s", error.text) : 0;
     case 'n':
         request->net = value;
         return 0;
-    case 'b':
-        return set_batch(request, value);
-    case 'h':
-        return fputs(usage, stdout) < 0 ? 1 : -1;
     default:
-        return fail(2, "report: unknown option or missing value; see --help");
+        request->batch = value;
+        return option_number("batch", value, 1, 1 << 20, &ignored);
     }
 }
 
 int bench_report(const char *device, int argc, char **argv) {
-    static const struct option options[] = {
+    static const struct option list[] = {
         {"out", required_argument, NULL, 'o'}, {"from", required_argument, NULL, 'f'},
         {"net", required_argument, NULL, 'n'}, {"batch", required_argument, NULL, 'b'},
         {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0}};
     struct request request = {.sources = json_array()};
     tess_error error = {0};
-    int status = 0, option;
     run_command("", argc, argv, request.command);
-    opterr = 0;
-    optind = 1;
-    while (!status && (option = getopt_long(argc, argv, "h", options, NULL)) != -1)
-        status = set_option(&request, option, optarg);
-    if (!status && (optind < argc || !request.out))
-        status = fail(2, "report: give --out FILE.html, and no other words; see --help");
+    int status = options_read(
+        &(struct options){.command = "report", .usage = usage, .list = list, .set = set_option},
+        argc, argv, &request);
+    if (!status && !request.out) status = option_fail(2, "report: no --out; give FILE.html");
     if (!status && request.from && (request.net || request.batch))
-        status = fail(2, "report: --net measures now, --from does not; give one of them");
+        status = option_fail(2, "report: --net measures now, --from does not; give one of them");
     if (!status && !request.from && gather_here(device, &request, &error))
-        status = error.text[0] ? fail(1, error.text) : 1;
-    if (!status && write_report(&request, &error)) status = fail(1, error.text);
+        status = error.text[0] ? option_fail(1, "%s", error.text) : 1;
+    if (!status && write_report(&request, &error)) status = option_fail(1, "%s", error.text);
     json_decref(request.sources);
     return status < 0 ? 0 : status;
 }

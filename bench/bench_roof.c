@@ -1,10 +1,10 @@
 /* `tessera bench roof`: the device's measured limits. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench_report.h"
+#include "bench/options.h"
 #include "bench/report/report_read.h"
 #include "bench/report/run_info.h"
 #include "bench/roof_set.h"
@@ -13,11 +13,6 @@ static const char usage[] =
     "usage: tessera bench roof [--json FILE] [--samples N]\n"
     "  --json FILE       append one JSON object a line; - for standard output\n"
     "  --samples N       timed samples of each limit (15)\n";
-
-static int fail(int status, const char *text) {
-    fprintf(stderr, "tessera: %s\n", text);
-    return status;
-}
 
 static bool print_roof(json_t *row, json_t *run, FILE *json) {
     const json_t *ci = json_object_get(row, "ci");
@@ -37,46 +32,42 @@ static int measure(const char *device, const char *command, int samples, FILE *j
     json_t *roofs = NULL, *row;
     size_t i;
     if (tess_context_create(&(tess_context_options){.device = device}, &error, &ctx))
-        return fail(1, error.text);
+        return option_fail(1, "%s", error.text);
     json_t *run = run_info(ctx, command);
-    int status = roof_set_measure(ctx, samples, &roofs) ? fail(1, tess_context_last_error(ctx)) : 0;
+    int status = roof_set_measure(ctx, samples, &roofs)
+                     ? option_fail(1, "%s", tess_context_last_error(ctx))
+                     : 0;
     json_array_foreach(roofs, i, row) if (!status && !print_roof(row, run, json)) status =
-        fail(1, "bench roof: the JSON file cannot be written; is the disk full?");
+        option_fail(1, "bench roof: the JSON file cannot be written; is the disk full?");
     json_decref(roofs);
     json_decref(run);
     tess_context_destroy(ctx);
     return status;
 }
 
+struct request {
+    FILE *json;
+    int samples;
+};
+
+static int set_option(void *user, int option, char *value) {
+    struct request *request = user;
+    if (option == 'j') return option_json(value, &request->json);
+    return option_number("samples", value, 1, 1000, &request->samples);
+}
+
 int bench_roof(const char *device, int argc, char **argv) {
-    static const struct option options[] = {{"json", required_argument, NULL, 'j'},
-                                            {"samples", required_argument, NULL, 'n'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    char command[RUN_COMMAND_SIZE], *end;
-    const char *path = NULL;
-    long samples = 15;
-    int option;
+    static const struct option list[] = {{"json", required_argument, NULL, 'j'},
+                                         {"samples", required_argument, NULL, 'n'},
+                                         {"help", no_argument, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
+    struct request request = {.samples = 15};
+    char command[RUN_COMMAND_SIZE];
     run_command("bench", argc, argv, command);
-    opterr = 0;
-    optind = 1;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (option == 'h') return fputs(usage, stdout) < 0;
-        if (option == '?')
-            return fail(2, "bench roof: unknown option or missing value; see --help");
-        if (option == 'j') path = optarg;
-        if (option == 'n') samples = strtol(optarg, &end, 10);
-        if (option == 'n' && (*end || end == optarg || samples < 1 || samples > 1000))
-            return fail(2, "bench roof: --samples: not a number from 1 to 1000");
-    }
-    if (optind < argc) return fail(2, "bench roof: unexpected argument; see --help");
-    FILE *json = !path ? NULL : strcmp(path, "-") == 0 ? stdout : fopen(path, "a");
-    if (path && !json) {
-        fprintf(stderr, "tessera: bench roof: cannot write '%s'; choose a writable file\n", path);
-        return 1;
-    }
-    int status = measure(device, command, (int)samples, json);
-    if (json && json != stdout && fclose(json) && !status)
-        status = fail(1, "bench roof: the JSON file could not be written; is the disk full?");
-    return status;
+    int status = options_read(
+        &(struct options){.command = "bench roof", .usage = usage, .list = list, .set = set_option},
+        argc, argv, &request);
+    if (!status) status = measure(device, command, request.samples, request.json);
+    status = option_json_close(request.json, status);
+    return status < 0 ? 0 : status;
 }

@@ -31,19 +31,6 @@ static tess_status set_width(tess_zoo_options *size, const char *value, tess_err
     return TESS_OK;
 }
 
-const char *net_choice_option(int letter) {
-    switch (letter) {
-    case 'I':
-        return "input";
-    case 'K':
-        return "classes";
-    case 'W':
-        return "width";
-    default:
-        return "net";
-    }
-}
-
 tess_status net_choice_set(struct net_choice *choice, const char *option, const char *value,
                            tess_error *error) {
     if (strcmp(option, "classes") == 0) return set_classes(&choice->size, value, error);

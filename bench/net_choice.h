@@ -14,9 +14,6 @@ struct net_choice {
     tess_zoo_options size; /* zeros: the networks' own */
 };
 
-/* What the letters I, K and W, by which getopt_long tells the options apart, stand for; any other: "net". */
-const char *net_choice_option(int letter);
-
 /* option: "net", "input", "classes" or "width". A failure names the option as the command's other messages do. */
 tess_status net_choice_set(struct net_choice *choice, const char *option, const char *value,
                            tess_error *error);

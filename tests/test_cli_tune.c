@@ -37,9 +37,9 @@ static void test_usage(void **state) {
     USAGE("--batch", "--problem", "n1c3h8w8k4r3s3", "--batch", "1.5");
     USAGE("--batch", "--problem", "n1c3h8w8k4r3s3", "--batch", "0");
     USAGE("--seed", "--problem", "n1c3h8w8k4r3s3", "--seed", "x");
-    USAGE("unknown option", "--problem", "n1c3h8w8k4r3s3", "--fast");
-    USAGE("unexpected argument", "--problem", "n1c3h8w8k4r3s3", "resnet50");
-    USAGE("unknown option or missing value", "--problem");
+    USAGE("--fast: unknown or ambiguous option of tune", "--problem", "n1c3h8w8k4r3s3", "--fast");
+    USAGE("'resnet50' is one argument too many", "--problem", "n1c3h8w8k4r3s3", "resnet50");
+    USAGE("--problem: a value is missing", "--problem");
     USAGE("n64c4096k4096", "--fc", "n64");
     USAGE("n64c4096k4096", "--fc", "n64c0k3");
     USAGE("--fc", "--problem", "n1c3h8w8k4r3s3", "--clblast", "5");

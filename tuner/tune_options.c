@@ -1,11 +1,9 @@
 #include "tuner/tune_options.h"
 
 #include "bench/fc_work.h"
-#include "bench/net_choice.h"
+#include "bench/options.h"
 
-#include <getopt.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,17 +50,7 @@ static const char usage[] =
     "\n"
     "modes             seconds a problem and pass, most of the space that is tried\n";
 
-static int fail(int status, const char *format, ...) PRINTF_LIKE(2, 3);
-static int fail(int status, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    fputs("tessera: tune: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-    return status;
-}
-
+/* As options_read gives it. */
 static int print_usage(void) {
     fputs(usage, stdout);
     for (int i = 0; i < tune_mode_count; i++) {
@@ -73,102 +61,72 @@ static int print_usage(void) {
         else
             printf("  %-12s as long as it takes, 100 %%: %s\n", m->name, m->about);
     }
-    return ferror(stdout) ? 1 : 0;
-}
-
-static int set_passes(struct tune_options *options, const char *list) {
-    memset(options->passes, 0, sizeof options->passes);
-    while (true) {
-        size_t length = strcspn(list, ",");
-        int found = -1;
-        for (int pass = 0; pass < 3; pass++) {
-            const char *name = conv_pass_name((tess_conv_pass)pass);
-            if (strlen(name) == length && strncmp(name, list, length) == 0) found = pass;
-        }
-        if (found < 0)
-            return fail(2,
-                        "--pass: '%.*s' is no pass; give fwd,bwd_data,bwd_weights or some of them",
-                        (int)length, list);
-        options->passes[found] = true;
-        if (!list[length]) return 0;
-        list += length + 1;
-    }
+    return ferror(stdout) ? 1 : -1;
 }
 
 static int set_mode(struct tune_options *options, const char *name) {
     options->mode = tune_mode_find(name);
     if (options->mode) return 0;
-    return fail(2, "--mode: '%s' is no mode; give rapid, normal, patient or exhaustive", name);
+    return option_fail(2, "--mode: '%s' is no mode; give rapid, normal, patient or exhaustive",
+                       name);
 }
 
 static int read_real(const char *option, const char *text, double low, double high, double *out) {
     char *end = NULL;
     double value = strtod(text, &end);
     if (end == text || *end || !(value >= low && value <= high))
-        return fail(2, "%s: '%s' is not a number from %g to %g", option, text, low, high);
+        return option_fail(2, "%s: '%s' is not a number from %g to %g", option, text, low, high);
     *out = value;
     return 0;
 }
 
-static int read_integer(const char *option, const char *text, double low, double high,
-                        double *out) {
-    int status = read_real(option, text, low, high, out);
+/* Whole numbers beyond int. */
+static int read_seed(const char *text, double *out) {
+    int status = read_real("--seed", text, 0, 9e15, out);
     if (!status && floor(*out) != *out)
-        return fail(2, "%s: '%s' is not a whole number", option, text);
+        return option_fail(2, "--seed: '%s' is not a whole number", text);
     return status;
 }
 
 struct parse {
     struct tune_options *options;
     struct net_choice nets;
-    double batch, seed;
+    double seed;
+    int batch;
 };
-
-static int add_problems(struct parse *parse, int option, const char *text) {
-    struct problem_list *list = &parse->options->problems;
-    tess_error error = {0};
-    tess_status status = option == 'p' ? problem_list_add(list, text, 1, &error)
-                                       : problem_list_add_file(list, text, &error);
-    return status ? fail(status == TESS_IO ? 1 : 2, "%s", error.text) : 0;
-}
-
-static int set_net(struct parse *parse, int option, const char *text) {
-    tess_error error = {0};
-    return net_choice_set(&parse->nets, net_choice_option(option), text, &error)
-               ? fail(2, "%s", error.text)
-               : 0;
-}
 
 static int add_fc(struct tune_options *options, const char *text) {
     struct tune_fc_options *fc = &options->fc;
     tess_error error = {0};
     tess_fc_desc desc;
-    if (fc_problem_parse(text, &error, &desc)) return fail(2, "--fc: %s", error.text);
-    if (fc->count == TUNE_FC_MAX) return fail(2, "--fc: more than %d; run it twice", TUNE_FC_MAX);
+    if (fc_problem_parse(text, &error, &desc)) return option_fail(2, "--fc: %s", error.text);
+    if (fc->count == TUNE_FC_MAX)
+        return option_fail(2, "--fc: more than %d; run it twice", TUNE_FC_MAX);
     snprintf(fc->problems[fc->count++], sizeof fc->problems[0], "n%dc%dk%d", desc.n, desc.c,
              desc.k);
     return 0;
 }
 
-static int set_option(struct parse *parse, int option, const char *text) {
+static int set_option(void *user, int option, char *text) {
+    struct parse *parse = user;
     struct tune_options *o = parse->options;
     switch (option) {
     case 'n':
     case 'I':
     case 'K':
     case 'W':
-        return set_net(parse, option, text);
+        return option_net(option, text, &parse->nets);
     case 'p':
     case 'f':
-        return add_problems(parse, option, text);
+        return option_problem(option == 'f', text, &o->problems);
     case 'd':
-        return set_passes(o, text);
+        return option_passes(text, o->passes);
     case 'm':
         return set_mode(o, text);
     case 'b':
-        return read_integer("--batch", text, 1, 1e6, &parse->batch);
+        return option_number("batch", text, 1, 1 << 20, &parse->batch);
     case 's':
-        return read_integer("--seed", text, 0, 9e15, &parse->seed);
+        return read_seed(text, &parse->seed);
     case 't':
         return read_real("--budget", text, 0.1, 1e9, &o->budget);
     case 'F':
@@ -194,7 +152,7 @@ static int set_option(struct parse *parse, int option, const char *text) {
         o->verbose = true;
         return 0;
     default:
-        return fail(2, "unknown option or missing value; see --help");
+        return print_usage();
     }
 }
 
@@ -202,18 +160,17 @@ static int finish(struct parse *parse) {
     struct tune_options *o = parse->options;
     tess_error error = {0};
     if (o->fc.clblast_seconds > 0 && o->fc.count == 0)
-        return fail(2, "--clblast: nothing to measure it on; give --fc n64c4096k4096");
-    tess_status status = net_choice_add(&parse->nets, &o->problems, &error);
-    if (status) return fail(status == TESS_IO ? 1 : 2, "%s", error.text);
+        return option_fail(2, "--clblast: nothing to measure it on; give --fc n64c4096k4096");
+    int status = option_problems_end(&parse->nets, parse->batch, &o->problems);
+    if (status) return status;
     if (o->problems.count == 0 && o->fc.count == 0)
-        return fail(2,
-                    "nothing to tune; give --net MODEL, --problems FILE or --problem KEY, or --fc");
-    if (parse->batch > 0 && problem_list_set_batch(&o->problems, (int)parse->batch, &error))
-        return fail(2, "%s", error.text);
+        return option_fail(
+            2,
+            "tune: nothing to tune; give --net MODEL, --problems FILE or --problem KEY, or --fc");
     for (int i = 0; i < o->problems.count; i++) {
         struct conv_problem problem;
         if (conv_problem_init(&o->problems.entries[i].desc, NULL, &error, &problem))
-            return fail(2, "%s", error.text);
+            return option_fail(2, "%s", error.text);
     }
     o->seed = (uint64_t)parse->seed;
     o->fc.seed = o->seed;
@@ -246,14 +203,8 @@ int tune_options_parse(struct tune_options *options, int argc, char **argv) {
     *options =
         (struct tune_options){.passes = {true, true, true}, .mode = tune_mode_find("normal")};
     struct parse parse = {.options = options, .seed = 1};
-    int status = 0, option;
-    opterr = 0;
-    optind = 1;
-    while (!status && (option = getopt_long(argc, argv, "h", list, NULL)) != -1) {
-        if (option == 'h') return print_usage();
-        status = set_option(&parse, option, optarg);
-    }
-    if (status) return status;
-    if (optind < argc) return fail(2, "unexpected argument '%s'; see --help", argv[optind]);
+    int status = options_read(&(struct options){.command = "tune", .list = list, .set = set_option},
+                              argc, argv, &parse);
+    if (status) return status < 0 ? 0 : status;
     return finish(&parse);
 }

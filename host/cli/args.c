@@ -2,6 +2,7 @@
 
 #include "cli/cli.h"
 #include "core/byte_size.h"
+#include "core/refused_option.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -45,40 +46,6 @@ bool parse_u64(const char *text, uint64_t *out) {
     if (errno || *end) return false;
     *out = value;
     return true;
-}
-
-/* Levenshtein distance, for words of at most 63 characters. */
-static size_t edit_distance(const char *a, const char *b) {
-    size_t row[64];
-    size_t width = strlen(b);
-    if (width >= 64) return 64;
-    for (size_t j = 0; j <= width; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= width; j++) {
-            size_t change = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < change) change = row[j] + 1;
-            if (row[j - 1] + 1 < change) change = row[j - 1] + 1;
-            row[j] = change;
-        }
-    }
-    return row[width];
-}
-
-const char *nearest_name(const char *word, const char *const *names, size_t count) {
-    const char *best = NULL;
-    size_t best_distance = strlen(word) / 2 + 1;
-    for (size_t i = 0; i < count; i++) {
-        size_t distance = edit_distance(word, names[i]);
-        if (distance < best_distance) {
-            best = names[i];
-            best_distance = distance;
-        }
-    }
-    return best;
 }
 
 static size_t table_size(const struct arg_table *table) {
@@ -157,28 +124,6 @@ static int take_value(struct arg *arg, const char *text) {
     return ARGS_CONTINUE;
 }
 
-/* getopt_long has refused argv[optind - 1]. */
-static int refuse(const struct arg_table *table, const char *word) {
-    const char *names[MAX_ARGS + 1];
-    size_t count = 0;
-    for (const struct arg *arg = table->list; arg->name; arg++)
-        names[count++] = arg->name;
-    names[count++] = "help";
-    char bare[64];
-    const char *start = word + strspn(word, "-");
-    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(start, "="), start);
-    for (struct arg *arg = table->list; arg->name; arg++)
-        if (arg->type == ARG_FLAG && !strcmp(bare, arg->name))
-            return cli_usage("--%s: takes no value; give it alone", bare);
-    const char *near = nearest_name(bare, names, count);
-    const char *space = *table->command ? " " : "";
-    if (near)
-        return cli_usage("%s: unknown or ambiguous option%s%s; did you mean --%s?", word,
-                         *table->command ? " of " : "", table->command, near);
-    return cli_usage("%s: unknown or ambiguous option%s%s; see 'tessera%s%s --help'", word,
-                     *table->command ? " of " : "", table->command, space, table->command);
-}
-
 static int check_words(const struct arg_table *table, int count, char **words) {
     if (count < table->min_words)
         return cli_usage("%s: an argument is missing; usage: tessera %s %s", table->command,
@@ -205,10 +150,11 @@ int args_parse(struct arg_table *table, int argc, char **argv, int *words) {
             args_help(table);
             return EXIT_DONE;
         }
-        if (code == ':')
-            return cli_usage("%s: a value is missing; write '%s VALUE'", argv[optind - 1],
-                             argv[optind - 1]);
-        if (code < 256) return refuse(table, argv[optind - 1]);
+        if (code < 256) {
+            char text[REFUSED_OPTION_SIZE];
+            refused_option_text(table->command, options, code, argv, text);
+            return cli_usage("%s", text);
+        }
         int status = take_value(&table->list[code - 256], optarg);
         if (status != ARGS_CONTINUE) return status;
     }

@@ -54,7 +54,4 @@ bool parse_int(const char *text, int low, int high, int *out);
 bool parse_real(const char *text, double low, double high, double *out);
 bool parse_u64(const char *text, uint64_t *out);
 
-/* The name of names (count of them) with the smallest edit distance to word; NULL if none is near. */
-const char *nearest_name(const char *word, const char *const *names, size_t count);
-
 #endif

@@ -1,6 +1,7 @@
 /* tessera db: what is in the tuning database, and its way to and from other machines. */
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "core/refused_option.h"
 #include "db/db.h"
 
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* tessera: the command. Finds the subcommand and hands over. */
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "core/refused_option.h"
 #include "core/std_streams.h"
 
 #include <errno.h>
