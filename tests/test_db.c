@@ -26,7 +26,14 @@ static void test_best(void **state) {
     db_fixture_add(db, &(struct db_fixture_trial){.problem = KEY, .config = "b", .seconds = 2});
     db_fixture_add(
         db, &(struct db_fixture_trial){.problem = KEY, .config = "a", .seconds = 1, .bytes = 77});
-    db_fixture_add(db, &(struct db_fixture_trial){.problem = KEY, .config = "a", .seconds = 3});
+    /* Measured again, the last time counts, not the least: slower, then faster. */
+    db_fixture_add(
+        db, &(struct db_fixture_trial){.problem = KEY, .config = "a", .seconds = 3, .bytes = 77});
+    assert_int_equal(best(db, rows, 8), 2);
+    assert_string_equal(rows[0].config, "b");
+    assert_true(rows[1].seconds == 3);
+    db_fixture_add(
+        db, &(struct db_fixture_trial){.problem = KEY, .config = "a", .seconds = 1, .bytes = 77});
     db_fixture_add(db,
                    &(struct db_fixture_trial){.problem = KEY, .config = "c", .status = DB_CRASHED});
     db_fixture_add(db, &(struct db_fixture_trial){

@@ -101,7 +101,7 @@ static void add_layer(struct session *session) {
 }
 
 static const struct layer_settings settings = {
-    .exhaustive = true, .seed = 3, .share = 1, .at_least = 1, .winner_macs = 1e6};
+    .exhaustive = true, .seed = 3, .share = 1, .at_least = 1, .finalists = 4, .winner_macs = 1e6};
 
 static void tune_layer_whole(struct session *session) {
     tess_error error = {0};
@@ -180,12 +180,12 @@ static double ratio_of(struct session *session, int layer, const char *a, const 
         struct trial trial;
         if (runner_open(session->runner, &session->layers[layer].problem, false, &error,
                         &guesses) ||
-            runner_set_incumbent(session->runner, a, 1, &error, &good) ||
-            runner_compare(session->runner, b, 0, 0, &error, &trial))
+            runner_set_anchor(session->runner, a, 1, &error, &good) ||
+            runner_final(session->runner, b, &(struct runner_rival){0}, &error, &trial))
             fail_msg("%s", error.text);
         assert_true(good);
         assert_int_equal(trial.status, DB_OK);
-        least = fmin(least, trial.seconds); /* of the incumbent's one second */
+        least = fmin(least, trial.seconds); /* of the anchor's one second */
     }
     return least;
 }
@@ -287,7 +287,7 @@ static void test_quarantine(void **state) {
         /* The environment of the first worker is what counts until it dies; after that nothing is struck. */
         if (i < 2) {
             setenv("TESSERA_TUNE_FAULTS", "1:k:1", 1);
-            assert_int_equal(runner_try(session->runner, configs[0], &error, &trial), TESS_OK);
+            assert_int_equal(runner_try(session->runner, configs[0], 0, &error, &trial), TESS_OK);
             assert_int_equal(trial.status, DB_CRASHED);
             assert_non_null(strstr(trial.cause, "signal 9"));
             unsetenv("TESSERA_TUNE_FAULTS");
@@ -297,6 +297,41 @@ static void test_quarantine(void **state) {
     assert_int_equal(runner_quarantined(session->runner, configs[1], &error, &quarantined),
                      TESS_OK);
     assert_false(quarantined);
+    close_session(session);
+    free(session);
+    folder_remove(folder);
+}
+
+/* All times of a problem are ratios to one and the same configuration: a lucky one does not become the scale of the next. */
+static void test_anchor_stays(void **state) {
+    char folder[FOLDER_PATH_SIZE], program[4096];
+    (void)state;
+    folder_create(folder);
+    program_beside(program);
+    struct session *session = check_alloc(sizeof *session);
+    struct runner_options options = quick_options(program);
+    options.sample_seconds = 1e-4; /* noisy on purpose */
+    options.samples = 4;
+    open_session(session, folder, "anchor.db", &options);
+    add_layer(session);
+    tess_error error = {0};
+    struct runner_guesses guesses;
+    double first = 0, least = INFINITY, seconds;
+    assert_int_equal(
+        runner_open(session->runner, &session->layers[0].problem, false, &error, &guesses),
+        TESS_OK);
+    for (int i = 0; i < 24; i++) {
+        struct trial trial;
+        assert_int_equal(runner_try(session->runner, configs[0], 0, &error, &trial), TESS_OK);
+        assert_int_equal(trial.status, DB_OK);
+        const char *anchor = runner_anchor(session->runner, &seconds);
+        assert_string_equal(anchor, configs[0]);
+        if (i == 0) first = trial.seconds;
+        least = fmin(least, trial.seconds);
+        /* Only who is half as fast again becomes the anchor. */
+        assert_true(seconds == first || first / seconds > 1.5);
+    }
+    assert_true(least <= first);
     close_session(session);
     free(session);
     folder_remove(folder);
@@ -333,6 +368,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_device),
         cmocka_unit_test(test_quarantine),
+        cmocka_unit_test(test_anchor_stays),
         cmocka_unit_test(test_faults_cost_one_trial_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

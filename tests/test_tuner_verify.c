@@ -659,8 +659,7 @@ static void test_drifted_reference(void **state) {
     struct conv_problem problem;
     struct workbench *bench = NULL;
     struct instance *pair[2] = {NULL, NULL};
-    struct race_options options = {
-        .reference = 1e-12, .sample_seconds = 1e-4, .samples = 4, .whole = true};
+    struct race_options options = {.reference = 1e-12, .sample_seconds = 1e-4, .samples = 4};
     struct race_result result;
     (void)state;
     assert_non_null(ctx);

@@ -5,37 +5,38 @@
 
 #include "bench/timing.h"
 
-/* A candidate this much slower after so many samples is not looked at again. */
+/* A candidate this much slower than the best after so many samples is not looked at again. */
 static const struct {
     int samples;
     double hopeless;
-} stages[] = {{1, 2}, {4, 1.2}, {8, 1.08}, {16, 0}};
+} stages[] = {{1, 2}, {4, 1.2}, {8, 1.08}, {16, 1.05}, {32, 1.025}, {64, 0}};
 static const double abort_ratio = 3;
 /* A look at a run shorter than so many samples says more about what else the machine does. */
 static const double look_samples = 3;
+/* Before anything is timed alone: a machine that was idle, or compiled, is slow at first. */
+static const double alone_warm_up = 0.25;
 
 struct pair {
-    double candidate[RACE_SAMPLES_MAX], incumbent[RACE_SAMPLES_MAX];
+    double candidate[RACE_SAMPLES_MAX], anchor[RACE_SAMPLES_MAX];
     int count;
-    int candidate_runs, incumbent_runs; /* a sample; 0: not found out yet */
+    int candidate_runs, anchor_runs; /* a sample; 0: not found out yet */
 };
 
-static tess_status sample_pair(struct instance *candidate, struct instance *incumbent, int count,
+static tess_status sample_pair(struct instance *candidate, struct instance *anchor, int count,
                                double sample_seconds, struct pair *pair) {
     struct timed work[2] = {{.run = instance_run,
                              .user = candidate,
                              .samples = pair->candidate + pair->count,
                              .runs_per_sample = pair->candidate_runs},
                             {.run = instance_run,
-                             .user = incumbent,
-                             .samples = pair->incumbent + pair->count,
-                             .runs_per_sample = pair->incumbent_runs}};
+                             .user = anchor,
+                             .samples = pair->anchor + pair->count,
+                             .runs_per_sample = pair->anchor_runs}};
     struct timing_options options = {.samples = count, .sample_seconds = sample_seconds};
-    tess_status status =
-        timing_interleaved(candidate->bench->ctx, work, incumbent ? 2 : 1, &options);
+    tess_status status = timing_interleaved(candidate->bench->ctx, work, anchor ? 2 : 1, &options);
     if (!status) pair->count += count;
     pair->candidate_runs = work[0].runs_per_sample;
-    pair->incumbent_runs = work[1].runs_per_sample;
+    pair->anchor_runs = work[1].runs_per_sample;
     return status;
 }
 
@@ -47,25 +48,33 @@ static tess_status look_once(struct instance *instance, double *seconds) {
     return status;
 }
 
-/* Looks at single runs of a candidate that seems hopeless, twice, as the first may pay for the rest of its build, and at the incumbent in the
-   same moment. *ratio stays below abort_ratio for all others. */
-static tess_status look(struct instance *candidate, struct instance *incumbent,
+/* Looks at single runs of a candidate that seems hopeless, twice, as the first may pay for the rest of its build, and at the anchor in the
+   same moment. *ratio, to the anchor, is 0 for all others. */
+static tess_status look(struct instance *candidate, struct instance *anchor,
                         const struct race_options *options, double *ratio) {
     double least = INFINITY, enough = look_samples * options->sample_seconds;
     for (int i = 0; i < 2; i++) {
         double mine = 0, other = 0;
         tess_status status = look_once(candidate, &mine);
         if (status) return status;
-        if (mine <= abort_ratio * options->reference || mine <= enough) {
+        if (mine <= abort_ratio * options->best || mine <= enough) {
             *ratio = 0;
             return TESS_OK;
         }
-        status = look_once(incumbent, &other);
+        status = look_once(anchor, &other);
         if (status) return status;
         least = fmin(least, mine / other);
     }
     *ratio = least;
     return TESS_OK;
+}
+
+static tess_status warm_up(struct instance *instance) {
+    double start = timing_now(), seconds;
+    tess_status status = TESS_OK;
+    while (!status && timing_now() - start < alone_warm_up)
+        status = look_once(instance, &seconds);
+    return status;
 }
 
 static void summarise_alone(const struct pair *pair, struct race_result *out) {
@@ -76,29 +85,28 @@ static void summarise_alone(const struct pair *pair, struct race_result *out) {
     out->ratio = 1;
 }
 
-/* The reference comes of earlier ratios, whose errors multiply, and whoever wins by chance becomes the next incumbent: without an
-   anchor the scale drifts, on a busy machine to times that are no times. */
+/* A database may hold times of an older version, whose scale drifted to times that are no times. */
 static const double drift_most = 4;
 
 static void summarise_pair(const struct pair *pair, double reference, struct race_result *out) {
     double mad, fastest = INFINITY;
     for (int i = 0; i < pair->count; i++)
         fastest = fmin(fastest, pair->candidate[i]);
-    out->ratio = timing_ratio(pair->candidate, pair->incumbent, pair->count, &mad);
+    out->ratio = timing_ratio(pair->candidate, pair->anchor, pair->count, &mad);
     out->seconds = fmax(out->ratio * reference, fastest / drift_most);
     out->mad = mad * reference;
 }
 
-tess_status race(struct instance *candidate, struct instance *incumbent,
+tess_status race(struct instance *candidate, struct instance *anchor,
                  const struct race_options *options, struct race_result *out) {
     struct race_result result = {0};
     struct pair pair = {.count = 0};
     tess_status status = instance_pack(candidate);
-    if (!status && incumbent) status = instance_pack(incumbent);
-    if (!status && incumbent && !options->whole) {
+    if (!status && anchor) status = instance_pack(anchor);
+    if (!status && anchor && options->best > 0) {
         double ratio = 0;
-        status = look(candidate, incumbent, options, &ratio);
-        if (!status && ratio >= abort_ratio) {
+        status = look(candidate, anchor, options, &ratio);
+        if (!status && ratio * options->reference >= abort_ratio * options->best) {
             *out = (struct race_result){.seconds = ratio * options->reference,
                                         .ratio = ratio,
                                         .samples = {ratio * options->reference},
@@ -107,17 +115,18 @@ tess_status race(struct instance *candidate, struct instance *incumbent,
             return TESS_OK;
         }
     }
+    if (!status && !anchor) status = warm_up(candidate);
     for (size_t i = 0; i < sizeof stages / sizeof *stages && !status; i++) {
         int wanted = stages[i].samples < options->samples ? stages[i].samples : options->samples;
         if (wanted <= pair.count) break;
         status =
-            sample_pair(candidate, incumbent, wanted - pair.count, options->sample_seconds, &pair);
-        if (status || !incumbent) continue;
+            sample_pair(candidate, anchor, wanted - pair.count, options->sample_seconds, &pair);
+        if (status || !anchor) continue;
         summarise_pair(&pair, options->reference, &result);
-        if (!options->whole && result.ratio > stages[i].hopeless) break;
+        if (options->best > 0 && result.seconds > stages[i].hopeless * options->best) break;
     }
     if (status) return status;
-    if (!incumbent) summarise_alone(&pair, &result);
+    if (!anchor) summarise_alone(&pair, &result);
     memcpy(result.samples, pair.candidate, sizeof result.samples);
     result.sample_count = pair.count;
     *out = result;

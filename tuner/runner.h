@@ -14,18 +14,18 @@ struct runner_options {
         run_seconds; /* deadline of verifying or timing, to which time for slow problems is added; 0: 10 */
     double sample_seconds; /* see race_options; 0: 0.004 */
     int samples;           /* most samples of a trial; 0: 16 */
+    int final_samples;     /* of a finalist's; 0: 64 */
     double macs;           /* of the float64 answers of a problem; 0: 2e7 */
 };
 
 struct trial {
     enum db_status status;
-    double seconds, mad; /* of a run, on the scale of the problem's first incumbent */
+    double seconds, mad; /* of a run, on the scale of the problem's anchor */
     double max_err;      /* relative to what rounding explains */
     /* Of the session's time, as the parent sees it: search is what the others leave since the last trial, for choosing this one,
        starting workers and the database; what a problem's opening and a winner's verification took counts as verification of the next trial. */
     double build_seconds, verify_seconds, run_seconds, search_seconds;
     size_t bytes;
-    bool best;  /* it is the incumbent now */
     int64_t id; /* of its row */
     char cause[256];
 };
@@ -53,27 +53,37 @@ struct runner_guesses {
     int warm_count;
 };
 
-/* Makes problem the one that the following calls are about; there is no incumbent then. */
+/* Makes problem the one that the following calls are about; there is no anchor then. */
 tess_status runner_open(struct runner *runner, const struct conv_problem *problem, bool strict,
                         tess_error *error, struct runner_guesses *out);
 
-/* A trial against the incumbent; the first is timed alone. A status other than TESS_OK means that the session cannot go on; a failure of
+/* A trial against the anchor; the first is timed alone and becomes it, and so does one that is much faster. best: seconds to beat, 0: none; a
+   candidate that cannot is left early. A status other than TESS_OK means that the session cannot go on; a failure of
    the configuration is in the trial. */
-tess_status runner_try(struct runner *runner, const char *printed, tess_error *error,
+tess_status runner_try(struct runner *runner, const char *printed, double best, tess_error *error,
                        struct trial *out);
 
-/* Makes a configuration the incumbent that was measured before, in seconds. *good is false if it does not run any more. */
-tess_status runner_set_incumbent(struct runner *runner, const char *printed, double seconds,
-                                 tess_error *error, bool *good);
+/* The best of the finalists so far. */
+struct runner_rival {
+    double seconds; /* 0: there is none */
+    size_t bytes;
+};
+
+/* The same with more samples, for those who look best after many trials: the least of many noisy times is too good, and is measured again.
+   Within half a percent of the rival, the smaller one counts as the faster. */
+tess_status runner_final(struct runner *runner, const char *printed,
+                         const struct runner_rival *rival, tess_error *error, struct trial *out);
+
+/* The anchor, "" if there is none, and its seconds. */
+const char *runner_anchor(const struct runner *runner, double *seconds);
+
+/* Makes a configuration the anchor that was measured before, in seconds. *good is false if it does not run any more. */
+tess_status runner_set_anchor(struct runner *runner, const char *printed, double seconds,
+                              tess_error *error, bool *good);
 
 /* Whether it crashed or hung twice. */
 tess_status runner_quarantined(struct runner *runner, const char *printed, tess_error *error,
                                bool *out);
-
-/* Times printed, which a trial found right, and the incumbent in pairs, all samples. If it is faster, or as fast and takes fewer bytes, it is
-   recorded again and becomes the incumbent, of whose bytes are given. */
-tess_status runner_compare(struct runner *runner, const char *printed, size_t bytes,
-                           size_t incumbent_bytes, tess_error *error, struct trial *out);
 
 /* See verify_winner. A wrong winner is recorded as wrong; id: the row that said it was right, 0: not known. */
 tess_status runner_verify_winner(struct runner *runner, const char *printed, double macs,

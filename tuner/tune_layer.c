@@ -7,7 +7,7 @@
 
 #include "bench/timing.h"
 
-enum { ROWS_MAX = 4096, FINALISTS_MAX = 6 };
+enum { ROWS_MAX = 4096 };
 static const double finalist_ratio = 1.02;
 
 void layer_config(const struct tune_layer *layer, int candidate, char printed[CONV_CONFIG_SIZE]) {
@@ -106,15 +106,20 @@ static tess_status make_space(struct tune_layer *layer, const struct layer_turn 
     return status ? status : resume(layer, turn, error);
 }
 
-/* The best that still runs becomes the incumbent. */
-static tess_status restore_best(struct tune_layer *layer, const struct layer_turn *turn,
-                                tess_error *error) {
+/* The anchor of the last turn, so that times stay on one scale; else the best that still runs. */
+static tess_status restore_anchor(struct tune_layer *layer, const struct layer_turn *turn,
+                                  tess_error *error) {
+    bool good = false;
+    if (layer->anchor[0]) {
+        tess_status status =
+            runner_set_anchor(turn->runner, layer->anchor, layer->anchor_seconds, error, &good);
+        if (status || good) return status;
+    }
     while (layer->best >= 0) {
         char printed[CONV_CONFIG_SIZE];
-        bool good;
         layer_config(layer, layer->best, printed);
         tess_status status =
-            runner_set_incumbent(turn->runner, printed, layer->best_seconds, error, &good);
+            runner_set_anchor(turn->runner, printed, layer->best_seconds, error, &good);
         if (status || good) return status;
         search_tell(layer->search, layer->best, INFINITY);
         layer->seconds[layer->best] = INFINITY;
@@ -124,13 +129,18 @@ static tess_status restore_best(struct tune_layer *layer, const struct layer_tur
     return TESS_OK;
 }
 
+static void keep_anchor(struct tune_layer *layer, const struct layer_turn *turn) {
+    const char *anchor = runner_anchor(turn->runner, &layer->anchor_seconds);
+    snprintf(layer->anchor, sizeof layer->anchor, "%s", anchor);
+}
+
 tess_status layer_open(struct tune_layer *layer, const struct layer_turn *turn, tess_error *error) {
     struct runner_guesses guesses;
     double start = timing_now();
     tess_status status =
         runner_open(turn->runner, &layer->problem, turn->settings->strict, error, &guesses);
     if (!status && !layer->search) status = make_space(layer, turn, &guesses, error);
-    if (!status) status = restore_best(layer, turn, error);
+    if (!status) status = restore_anchor(layer, turn, error);
     layer->spent += timing_now() - start;
     return status;
 }
@@ -153,7 +163,8 @@ static tess_status try_candidate(struct tune_layer *layer, const struct layer_tu
         if (status) return status;
         if (quarantined) break;
         struct trial trial;
-        status = runner_try(turn->runner, printed, error, &trial);
+        status = runner_try(turn->runner, printed, layer->best >= 0 ? layer->best_seconds : 0,
+                            error, &trial);
         if (status) return status;
         layer->evaluations++;
         layer->failures += trial.status != DB_OK;
@@ -191,6 +202,7 @@ tess_status layer_search(struct tune_layer *layer, const struct layer_turn *turn
         else
             status = try_candidate(layer, turn, candidate, error);
     }
+    keep_anchor(layer, turn);
     layer->spent = before + (timing_now() - start);
     if (best_before > 0 && layer->best >= 0)
         layer->gain = best_before / layer->best_seconds - 1;
@@ -201,41 +213,74 @@ tess_status layer_search(struct tune_layer *layer, const struct layer_turn *turn
 
 /* ---------------------------------------------------------------- finishing */
 
-/* Candidates within 2 % of the best, the best left out, nearest first; returns how many. */
-static int choose_finalists(const struct tune_layer *layer, int out[FINALISTS_MAX]) {
-    int count = 0;
-    for (int i = 0; i < layer->space->count; i++) {
-        double s = layer->seconds[i];
-        if (i == layer->best || !(s > 0) || s > finalist_ratio * layer->best_seconds) continue;
-        int at = count < FINALISTS_MAX ? count++ : FINALISTS_MAX;
-        for (; at > 0 && layer->seconds[out[at - 1]] > s; at--)
-            if (at < FINALISTS_MAX) out[at] = out[at - 1];
-        if (at < FINALISTS_MAX) out[at] = i;
-    }
-    return count;
+static bool measured(const struct tune_layer *layer, int candidate) {
+    return layer->seconds[candidate] > 0 && layer->seconds[candidate] < INFINITY;
 }
 
-static tess_status compare_finalists(struct tune_layer *layer, const struct layer_turn *turn,
-                                     tess_error *error) {
-    int finalists[FINALISTS_MAX];
-    int count = choose_finalists(layer, finalists);
-    for (int i = 0; i < count; i++) {
-        char printed[CONV_CONFIG_SIZE];
-        struct trial trial;
-        layer_config(layer, finalists[i], printed);
-        tess_status status =
-            runner_compare(turn->runner, printed, layer->space->list[finalists[i]].bytes,
-                           layer->space->list[layer->best].bytes, error, &trial);
+static int fastest(const struct tune_layer *layer, const bool *left_out) {
+    int best = -1;
+    for (int i = 0; i < layer->space->count; i++)
+        if (measured(layer, i) && !(left_out && left_out[i]) &&
+            (best < 0 || layer->seconds[i] < layer->seconds[best]))
+            best = i;
+    return best;
+}
+
+static void take_best(struct tune_layer *layer) {
+    layer->best = fastest(layer, NULL);
+    if (layer->best >= 0) layer->best_seconds = layer->seconds[layer->best];
+}
+
+/* One finalist, whose new time replaces its old one; the anchor's own stands by definition. */
+static tess_status measure_finalist(struct tune_layer *layer, const struct layer_turn *turn,
+                                    int candidate, const struct runner_rival *rival,
+                                    tess_error *error) {
+    char printed[CONV_CONFIG_SIZE];
+    struct trial trial;
+    double anchor_seconds;
+    layer_config(layer, candidate, printed);
+    if (strcmp(printed, runner_anchor(turn->runner, &anchor_seconds)) == 0) return TESS_OK;
+    for (int i = 0; i < 2; i++) {
+        tess_status status = runner_final(turn->runner, printed, rival, error, &trial);
         if (status) return status;
         layer->evaluations++;
         layer->failures += trial.status != DB_OK;
         turn->watch(turn->watch_user, layer, printed, &trial);
-        if (!trial.best) continue;
-        layer->best = finalists[i];
-        layer->best_seconds = layer->seconds[layer->best] = trial.seconds;
-        layer->row[layer->best] = trial.id;
+        if (!may_pass(trial.status)) break;
     }
+    bool good = trial.status == DB_OK;
+    layer->seconds[candidate] = good ? trial.seconds : INFINITY;
+    if (good) layer->row[candidate] = trial.id;
+    if (good && strcmp(printed, layer->first) == 0) layer->first_seconds = trial.seconds;
     return TESS_OK;
+}
+
+/* The least of many noisy times is luck in part. Whoever looks fastest is measured again, until it is one that was; then some that are nearly as
+   fast, and what would be taken untuned, so that the gain is no luck either. */
+static tess_status measure_finalists(struct tune_layer *layer, const struct layer_turn *turn,
+                                     tess_error *error) {
+    bool *done = calloc((size_t)layer->space->count, sizeof *done);
+    if (!done) return error_set(error, TESS_OUT_OF_HOST_MEMORY, "tune: out of memory");
+    int best = -1, first = space_find_printed(layer->space, layer->first);
+    tess_status status = TESS_OK;
+    for (int count = 0; !status; count++) {
+        int next = fastest(layer, done);
+        double limit = best < 0                            ? INFINITY
+                       : count < turn->settings->finalists ? finalist_ratio * layer->seconds[best]
+                                                           : layer->seconds[best];
+        if (next < 0 || layer->seconds[next] > limit)
+            next = first >= 0 && !done[first] && measured(layer, first) ? first : -1;
+        if (next < 0) break;
+        const struct runner_rival rival = {best >= 0 ? layer->seconds[best] : 0,
+                                           best >= 0 ? layer->space->list[best].bytes : 0};
+        status = measure_finalist(layer, turn, next, &rival, error);
+        done[next] = true;
+        if (measured(layer, next) && (best < 0 || layer->seconds[next] < layer->seconds[best]))
+            best = next;
+    }
+    free(done);
+    if (!status) take_best(layer);
+    return status;
 }
 
 /* The winner is wrong: the next best. */
@@ -243,20 +288,14 @@ static void dethrone(struct tune_layer *layer) {
     layer->seconds[layer->best] = INFINITY;
     layer->failures++;
     search_tell(layer->search, layer->best, INFINITY);
-    layer->best = -1;
-    for (int i = 0; i < layer->space->count; i++)
-        if (layer->seconds[i] > 0 && layer->seconds[i] < INFINITY &&
-            (layer->best < 0 || layer->seconds[i] < layer->best_seconds)) {
-            layer->best = i;
-            layer->best_seconds = layer->seconds[i];
-        }
+    take_best(layer);
 }
 
 tess_status layer_finish(struct tune_layer *layer, const struct layer_turn *turn,
                          tess_error *error) {
     double start = timing_now();
     tess_status status = layer->best >= 0 && layer->evaluations > 0
-                             ? compare_finalists(layer, turn, error)
+                             ? measure_finalists(layer, turn, error)
                              : TESS_OK;
     while (!status && layer->best >= 0 && !layer->verified) {
         char printed[CONV_CONFIG_SIZE];

@@ -21,6 +21,8 @@ struct tune_layer {
     double first_seconds;
     int best; /* candidate; -1: none */
     double best_seconds;
+    char anchor[CONV_CONFIG_SIZE]; /* what the seconds are ratios to; "": none yet */
+    double anchor_seconds;
 
     int evaluations, failures; /* trials of this session */
     int resumed;               /* measurements that were there already */
@@ -35,6 +37,7 @@ struct layer_settings {
     uint64_t seed;
     double share; /* of the space that a search tries, but at least at_least candidates */
     int at_least;
+    int finalists;      /* most that are measured again because they are nearly the best */
     double winner_macs; /* see verify_winner */
 };
 
@@ -57,8 +60,8 @@ tess_status layer_open(struct tune_layer *layer, const struct layer_turn *turn, 
 tess_status layer_search(struct tune_layer *layer, const struct layer_turn *turn, double seconds,
                          double total, tess_error *error);
 
-/* Compares the candidates within 2 % of the best in pairs, and verifies the winner whole; a wrong one makes room for the next. The layer
-   is open. */
+/* Measures the fastest again, with more samples, until the fastest of all is one that was, and some that are within 2 % of it; then verifies
+   the winner whole; a wrong one makes room for the next. The layer is open. */
 tess_status layer_finish(struct tune_layer *layer, const struct layer_turn *turn,
                          tess_error *error);
 

@@ -11,10 +11,10 @@
 #include "tuner/tune_report.h"
 
 const struct tune_mode tune_modes[] = {
-    {"rapid", "a first good answer", 2.5, 0.02, 24, 4, 2e7, 1, {1}},
-    {"normal", "nearly the best", 35, 0.15, 128, 16, 2e8, 2, {0.6, 0.4}},
-    {"patient", "the best that a search finds", 180, 0.5, 512, 16, 1e9, 3, {0.5, 0.3, 0.2}},
-    {"exhaustive", "every valid configuration", 0, 1, 0, 16, 1e9, 1, {1}},
+    {"rapid", "a first good answer", 2.5, 0.02, 24, 4, 3, 2e7, 1, {1}},
+    {"normal", "nearly the best", 35, 0.15, 128, 16, 8, 2e8, 2, {0.6, 0.4}},
+    {"patient", "the best that a search finds", 180, 0.5, 512, 16, 16, 1e9, 3, {0.5, 0.3, 0.2}},
+    {"exhaustive", "every valid configuration", 0, 1, 0, 16, 16, 1e9, 1, {1}},
 };
 const int tune_mode_count = (int)(sizeof tune_modes / sizeof *tune_modes);
 
@@ -199,6 +199,7 @@ static tess_status open_session(struct tune_session *session, tess_error *error)
         .build_seconds = o->build_seconds,
         .run_seconds = o->run_seconds,
         .samples = o->mode->samples,
+        .final_samples = 4 * o->mode->samples,
     };
     tess_status status = make_layers(session, error);
     if (!status) status = db_open(o->db, NULL, NULL, error, &session->db);
@@ -232,6 +233,7 @@ tess_status tune_session_run(const struct tune_options *options, tess_error *err
                                       .seed = options->seed,
                                       .share = options->mode->share,
                                       .at_least = options->mode->at_least,
+                                      .finalists = options->mode->finalists,
                                       .winner_macs = options->mode->winner_macs};
     struct layer_turn turn = {.runner = session->runner,
                               .db = session->db,

@@ -12,7 +12,7 @@ struct tune_mode {
     double seconds_per_layer; /* of the budget where none is given; 0: as long as it takes */
     double share;             /* of the space, at most; but at least so many candidates */
     int at_least;
-    int samples;
+    int samples, finalists; /* of a trial; measured again at the end */
     double winner_macs;
     int round_count;
     double rounds[3]; /* shares of the budget */

@@ -20,7 +20,7 @@
 struct worker {
     tess_context *ctx;
     struct workbench *bench;
-    struct instance *candidate, *incumbent;
+    struct instance *candidate, *anchor;
     struct faults faults;
     struct worker_fc fc;
     int out; /* where answers go */
@@ -76,8 +76,8 @@ static long trial_of(const json_t *request) {
 
 static void drop_instances(struct worker *worker) {
     instance_destroy(worker->candidate);
-    instance_destroy(worker->incumbent);
-    worker->candidate = worker->incumbent = NULL;
+    instance_destroy(worker->anchor);
+    worker->candidate = worker->anchor = NULL;
 }
 
 /* What the planner says without what was measured, and configurations that did well elsewhere. */
@@ -153,11 +153,11 @@ static json_t *do_race(struct worker *worker, const json_t *request) {
     if (faults_strike(&worker->faults, trial_of(request), FAULT_RACE))
         return answer(DB_OUT_OF_MEMORY, "timing: out of memory");
     struct race_options options = {.reference = number_of(request, "reference"),
+                                   .best = number_of(request, "best"),
                                    .sample_seconds = number_of(request, "sample_seconds"),
-                                   .samples = (int)number_of(request, "samples"),
-                                   .whole = json_is_true(json_object_get(request, "whole"))};
+                                   .samples = (int)number_of(request, "samples")};
     struct race_result result;
-    tess_status status = race(worker->candidate, worker->incumbent, &options, &result);
+    tess_status status = race(worker->candidate, worker->anchor, &options, &result);
     if (status) return failed(worker, status);
     json_t *samples = json_array();
     for (int i = 0; i < result.sample_count; i++)
@@ -170,8 +170,8 @@ static json_t *do_race(struct worker *worker, const json_t *request) {
 static json_t *do_adopt(struct worker *worker, const json_t *request) {
     (void)request;
     if (!worker->candidate) return answer(DB_REFUSED, "there is no candidate");
-    instance_destroy(worker->incumbent);
-    worker->incumbent = worker->candidate;
+    instance_destroy(worker->anchor);
+    worker->anchor = worker->candidate;
     worker->candidate = NULL;
     return answer(DB_OK, NULL);
 }

@@ -6,7 +6,7 @@
    do build, config, trial                status, bytes, build_seconds; the configuration becomes the candidate
    do verify, trial                       status, max_err
    do race, trial, reference, ...         status, seconds, mad, ratio, samples [...]; see race_options
-   do adopt                               status; the candidate becomes the incumbent
+   do adopt                               status; the candidate becomes the anchor
    do winner, config, macs                status, max_err; see verify_winner
    do peak                                status, peak
    do fc                                  see worker_fc.h

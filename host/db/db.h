@@ -75,7 +75,7 @@ struct db_result {
 /* Writes the row in state DB_RUNNING before anything risky happens. */
 tess_status db_trial_begin(struct db *db, const struct db_subject *subject, tess_error *error,
                            int64_t *id);
-/* A wrong result also takes back what earlier good trials of the same configuration said. */
+/* A wrong result also takes back what earlier good trials of the same configuration said; a good one also puts its time in place of theirs. */
 tess_status db_trial_end(struct db *db, int64_t id, const struct db_result *result,
                          tess_error *error);
 

@@ -102,6 +102,8 @@ static int end_body(struct db *db, void *user) {
     end->found = code == SQLITE_OK && sqlite3_changes(db->handle) == 1;
     if (code == SQLITE_OK && r->status == DB_WRONG_RESULT)
         code = db_step(db, db_bind(db, DB_TRIAL_REVOKE, "i", row));
+    if (code == SQLITE_OK && r->status == DB_OK)
+        code = db_step(db, db_bind(db, DB_TRIAL_REVISE, "idd", row, seconds, r->mad));
     return code;
 }
 
