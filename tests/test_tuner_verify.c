@@ -400,7 +400,7 @@ static enum outcome try_fault_on(tess_context *ctx, const struct conv_algo *algo
     struct workbench *bench = NULL;
     struct instance *instance = NULL;
     struct verdict verdict = {.right = true};
-    assert_ok(ctx, workbench_create(ctx, &problem, 2e7, &bench));
+    assert_ok(ctx, workbench_create(ctx, &problem, 2e7, false, &bench));
     assert_ok(ctx, instance_create(bench, printed, &instance));
     assert_ok(ctx, verify_instance(instance, &verdict));
     outcome = verdict.right ? ACCEPTED : REJECTED;
@@ -593,7 +593,7 @@ static void sweep_problem(struct sweep *sweep, const tess_conv_desc *d) {
         tess_context *ctx = sweep->ctx;
         tess_conv_options options = {.pass = (tess_conv_pass)pass};
         assert_ok(ctx, conv_problem_init(d, &options, &ctx->error, &problem));
-        assert_ok(ctx, workbench_create(ctx, &problem, 1e6, &sweep->bench));
+        assert_ok(ctx, workbench_create(ctx, &problem, 1e6, false, &sweep->bench));
         for (int i = 0; i < conv_algo_count; i++) {
             sweep->algo = conv_algos[i];
             if (conv_algo_applicable(sweep->algo, &problem, &ctx->device))
@@ -644,7 +644,7 @@ static void test_winners_pass(void **state) {
             assert_ok(ctx, conv_problem_init(&d, &options, &ctx->error, &problem));
             assert_ok(ctx, conv_choose(ctx, &problem, &options, &choice));
             conv_config_print(choice.algo, problem.pass, &choice.config, printed);
-            assert_ok(ctx, workbench_create(ctx, &problem, 1e4, &bench));
+            assert_ok(ctx, workbench_create(ctx, &problem, 1e4, false, &bench));
             assert_ok(ctx, verify_winner(bench, printed, 1e5, &verdict));
             if (!verdict.right) fail_msg("%s %s: %s", keys[i], printed, verdict.cause);
             workbench_destroy(bench);
@@ -664,7 +664,7 @@ static void test_drifted_reference(void **state) {
     (void)state;
     assert_non_null(ctx);
     assert_ok(ctx, conv_problem_init(&d, NULL, &ctx->error, &problem));
-    assert_ok(ctx, workbench_create(ctx, &problem, 1e4, &bench));
+    assert_ok(ctx, workbench_create(ctx, &problem, 1e4, false, &bench));
     for (int i = 0; i < 2; i++)
         assert_ok(ctx, instance_create(bench, "conv_generic_fwd", &pair[i]));
     assert_ok(ctx, race(pair[0], pair[1], &options, &result));

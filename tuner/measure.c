@@ -24,11 +24,11 @@ struct pair {
 
 static tess_status sample_pair(struct instance *candidate, struct instance *anchor, int count,
                                double sample_seconds, struct pair *pair) {
-    struct timed work[2] = {{.run = instance_run,
+    struct timed work[2] = {{.run = instance_run_timed,
                              .user = candidate,
                              .samples = pair->candidate + pair->count,
                              .runs_per_sample = pair->candidate_runs},
-                            {.run = instance_run,
+                            {.run = instance_run_timed,
                              .user = anchor,
                              .samples = pair->anchor + pair->count,
                              .runs_per_sample = pair->anchor_runs}};
@@ -42,7 +42,7 @@ static tess_status sample_pair(struct instance *candidate, struct instance *anch
 
 static tess_status look_once(struct instance *instance, double *seconds) {
     double start = timing_now();
-    tess_status status = instance_run(instance);
+    tess_status status = instance_run_timed(instance);
     if (!status) status = tess_context_finish(instance->bench->ctx);
     *seconds = timing_now() - start;
     return status;

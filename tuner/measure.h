@@ -1,6 +1,6 @@
 /* A candidate's speed, as a ratio to another configuration's in the same moments. That one, the anchor, stays the same for a whole problem: if it
    were always the best so far, whoever wins by luck would carry its luck into the scale, and a hundred candidates later times would be
-   a fraction of what they are. Caches are warm: the same buffers every run. */
+   a fraction of what they are. Caches are warm, the same buffers every run, unless the workbench is cold. */
 #ifndef TESSERA_TUNER_MEASURE_H
 #define TESSERA_TUNER_MEASURE_H
 

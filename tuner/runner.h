@@ -16,6 +16,7 @@ struct runner_options {
     int samples;           /* most samples of a trial; 0: 16 */
     int final_samples;     /* of a finalist's; 0: 64 */
     double macs;           /* of the float64 answers of a problem; 0: 2e7 */
+    bool cold;             /* see workbench_create */
 };
 
 struct trial {

@@ -86,9 +86,10 @@ enum db_status runner_send_open(struct runner *runner, json_t **reply, char *cau
     char key[TESS_CONV_KEY_SIZE];
     tess_conv_desc_key(&runner->problem.d, key);
     return runner_ask_timed(runner,
-                            json_pack("{s:s, s:s, s:i, s:b, s:f}", "do", "open", "problem", key,
-                                      "pass", (int)runner->problem.pass, "strict", runner->strict,
-                                      "macs", runner->options.macs),
+                            json_pack("{s:s, s:s, s:i, s:b, s:f, s:b}", "do", "open", "problem",
+                                      key, "pass", (int)runner->problem.pass, "strict",
+                                      runner->strict, "macs", runner->options.macs, "cold",
+                                      runner->options.cold),
                             start_seconds + 60, reply, cause, size, &runner->prepared);
 }
 

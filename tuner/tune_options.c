@@ -35,6 +35,9 @@ static const char usage[] =
     "  --clblast SECONDS search CLBlast's own parameters, measured on the first --fc, before that\n"
     "  --record DIR      write a trial log of each problem and pass, for the replay of searches\n"
     "  --strict          only algorithms that round no more than the plain sum (no Winograd)\n"
+    "  --cold            operands that rotate over more memory than the last-level cache holds; a "
+    "database has either\n"
+    "                    cold or warm times: give another --db\n"
     "  --seed N          of the search (1)\n"
     "  --json FILE       append one JSON object a line for every trial and every problem; - for "
     "standard output\n"
@@ -44,7 +47,8 @@ static const char usage[] =
     "\n"
     "Time is shared by how often a problem occurs, how long it takes, and what its last turn "
     "gained. Figures are for warm\n"
-    "caches, without packing weights. Every configuration is verified against float64 before it is "
+    "caches but with --cold, without packing weights. Every configuration is verified against "
+    "float64 before it is "
     "timed, and every winner\n"
     "again, whole and on ragged shapes.\n"
     "\n"
@@ -148,6 +152,9 @@ static int set_option(void *user, int option, char *text) {
     case 'S':
         o->strict = true;
         return 0;
+    case 'c':
+        o->cold = true;
+        return 0;
     case 'v':
         o->verbose = true;
         return 0;
@@ -179,27 +186,18 @@ static int finish(struct parse *parse) {
 }
 
 int tune_options_parse(struct tune_options *options, int argc, char **argv) {
-    static const struct option list[] = {{"problem", required_argument, NULL, 'p'},
-                                         {"problems", required_argument, NULL, 'f'},
-                                         {"net", required_argument, NULL, 'n'},
-                                         {"batch", required_argument, NULL, 'b'},
-                                         {"pass", required_argument, NULL, 'd'},
-                                         {"mode", required_argument, NULL, 'm'},
-                                         {"budget", required_argument, NULL, 't'},
-                                         {"fc", required_argument, NULL, 'F'},
-                                         {"clblast", required_argument, NULL, 'C'},
-                                         {"record", required_argument, NULL, 'r'},
-                                         {"json", required_argument, NULL, 'j'},
-                                         {"device", required_argument, NULL, 'D'},
-                                         {"db", required_argument, NULL, 'B'},
-                                         {"seed", required_argument, NULL, 's'},
-                                         {"input", required_argument, NULL, 'I'},
-                                         {"classes", required_argument, NULL, 'K'},
-                                         {"width", required_argument, NULL, 'W'},
-                                         {"strict", no_argument, NULL, 'S'},
-                                         {"verbose", no_argument, NULL, 'v'},
-                                         {"help", no_argument, NULL, 'h'},
-                                         {NULL, 0, NULL, 0}};
+    static const struct option list[] = {
+        {"problem", required_argument, NULL, 'p'}, {"problems", required_argument, NULL, 'f'},
+        {"net", required_argument, NULL, 'n'},     {"batch", required_argument, NULL, 'b'},
+        {"pass", required_argument, NULL, 'd'},    {"mode", required_argument, NULL, 'm'},
+        {"budget", required_argument, NULL, 't'},  {"fc", required_argument, NULL, 'F'},
+        {"clblast", required_argument, NULL, 'C'}, {"record", required_argument, NULL, 'r'},
+        {"json", required_argument, NULL, 'j'},    {"device", required_argument, NULL, 'D'},
+        {"db", required_argument, NULL, 'B'},      {"seed", required_argument, NULL, 's'},
+        {"input", required_argument, NULL, 'I'},   {"classes", required_argument, NULL, 'K'},
+        {"width", required_argument, NULL, 'W'},   {"strict", no_argument, NULL, 'S'},
+        {"cold", no_argument, NULL, 'c'},          {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     *options =
         (struct tune_options){.passes = {true, true, true}, .mode = tune_mode_find("normal")};
     struct parse parse = {.options = options, .seed = 1};

@@ -198,6 +198,7 @@ static tess_status open_session(struct tune_session *session, tess_error *error)
         .worker = {.device = o->device, .verbose = o->verbose},
         .build_seconds = o->build_seconds,
         .run_seconds = o->run_seconds,
+        .cold = o->cold,
         .samples = o->mode->samples,
         .final_samples = 4 * o->mode->samples,
     };

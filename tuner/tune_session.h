@@ -27,8 +27,8 @@ struct tune_options {
     const char *device, *db; /* NULL: the defaults */
     const char *json;        /* path, "-" for standard output, NULL: none */
     const struct tune_mode *mode;
-    bool passes[3], strict, verbose;
-    double budget; /* seconds; 0: the mode's */
+    bool passes[3], strict, cold, verbose; /* cold: see runner_options */
+    double budget;                         /* seconds; 0: the mode's */
     uint64_t seed;
     const char *record;           /* folder for a trial log of each problem and pass; NULL: none */
     struct tune_fc_options fc;    /* fully connected layers, after the convolutions */

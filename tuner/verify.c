@@ -131,7 +131,7 @@ static tess_status verify_on(struct workbench *bench, const tess_conv_desc *desc
         return TESS_OK;
     struct workbench *other = NULL;
     struct instance *instance = NULL;
-    status = workbench_create(ctx, &problem, macs, &other);
+    status = workbench_create(ctx, &problem, macs, false, &other);
     if (!status) status = instance_create(other, printed, &instance);
     if (!status) status = verify_instance(instance, out);
     if (!status) *fits = true;

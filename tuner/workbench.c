@@ -6,6 +6,7 @@
 #include "bench/timing.h"
 #include "core/tensor.h"
 #include "tuner/float64.h"
+#include "tuner/rotation.h"
 
 /* ---------------------------------------------------------------- random numbers */
 
@@ -109,13 +110,28 @@ static tess_status make_operands(struct workbench *bench) {
     return guarded_write(&bench->operand[workbench_result(bench)], NULL);
 }
 
+/* The result's copies too: what is written is not in a cache either. */
+static tess_status make_copies(struct workbench *bench) {
+    size_t bytes = 0;
+    for (int i = 0; i < 3; i++)
+        bytes += bench->operand[i].elements * sizeof(float);
+    int sets = rotation_sets(&bench->ctx->device, bytes);
+    tess_status status = TESS_OK;
+    for (int i = 0; i < 3 && !status; i++)
+        status =
+            rotation_open(bench->ctx, &bench->operand[i], sets, bench->host[i], &bench->copies[i]);
+    return status;
+}
+
 tess_status workbench_create(tess_context *ctx, const struct conv_problem *problem, double macs,
-                             struct workbench **out) {
+                             bool cold, struct workbench **out) {
     struct workbench *bench = calloc(1, sizeof *bench);
     if (!bench) return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "tune: no memory");
     bench->ctx = ctx;
     bench->problem = *problem;
+    bench->cold = cold;
     tess_status status = make_operands(bench);
+    if (!status && cold) status = make_copies(bench);
     if (!status) status = make_samples(bench, macs);
     if (status) {
         workbench_destroy(bench);
@@ -128,6 +144,7 @@ tess_status workbench_create(tess_context *ctx, const struct conv_problem *probl
 void workbench_destroy(struct workbench *bench) {
     if (!bench) return;
     for (int i = 0; i < 3; i++) {
+        rotation_close(&bench->copies[i]);
         guarded_destroy(&bench->operand[i]);
         free(bench->host[i]);
     }
@@ -184,6 +201,9 @@ static tess_status build(struct instance *instance) {
     size_t workspace = conv_algo_workspace(instance->algo, p, &instance->config);
     if (!status) status = make_scratch(ctx, packed, 3, &instance->packed);
     if (!status) status = make_scratch(ctx, workspace, 4, &instance->workspace);
+    if (!status && bench->cold)
+        status = rotation_open(ctx, &instance->packed, rotation_sets(&ctx->device, packed), NULL,
+                               &instance->packed_copies);
     instance->bytes = packed + workspace;
     instance->build_seconds = timing_now() - start;
     return status;
@@ -212,6 +232,7 @@ tess_status instance_create(struct workbench *bench, const char *printed, struct
 void instance_destroy(struct instance *instance) {
     if (!instance) return;
     if (instance->algo) instance->algo->destroy(instance->state);
+    rotation_close(&instance->packed_copies);
     guarded_destroy(&instance->packed);
     guarded_destroy(&instance->workspace);
     free(instance);
@@ -219,16 +240,32 @@ void instance_destroy(struct instance *instance) {
 
 tess_status instance_pack(struct instance *instance) {
     if (!instance->packed.tensor) return TESS_OK;
-    return instance->algo->pack(instance->state, instance->bench->operand[OPERAND_W].tensor,
-                                instance->packed.tensor);
+    const struct conv_algo *algo = instance->algo;
+    tess_tensor *weights = instance->bench->operand[OPERAND_W].tensor;
+    tess_status status = algo->pack(instance->state, weights, instance->packed.tensor);
+    for (int i = 0; i < instance->packed_copies.count && !status; i++)
+        status = algo->pack(instance->state, weights, instance->packed_copies.copies[i].tensor);
+    return status;
 }
 
-tess_status instance_run(void *user) {
-    struct instance *instance = user;
-    struct guarded *operand = instance->bench->operand;
-    const tess_conv_args args = {.x = operand[OPERAND_X].tensor,
-                                 .w = operand[OPERAND_W].tensor,
-                                 .y = operand[OPERAND_Y].tensor,
+static tess_status run(struct instance *instance, long turn) {
+    struct workbench *bench = instance->bench;
+    tess_tensor *operand[3];
+    for (int i = 0; i < 3; i++)
+        operand[i] = rotation_tensor(&bench->copies[i], &bench->operand[i], turn);
+    const tess_conv_args args = {.x = operand[OPERAND_X],
+                                 .w = operand[OPERAND_W],
+                                 .y = operand[OPERAND_Y],
                                  .workspace = instance->workspace.tensor};
-    return instance->algo->enqueue(instance->state, &args, instance->packed.tensor);
+    return instance->algo->enqueue(
+        instance->state, &args, rotation_tensor(&instance->packed_copies, &instance->packed, turn));
+}
+
+tess_status instance_run(struct instance *instance) {
+    return run(instance, 0);
+}
+
+tess_status instance_run_timed(void *user) {
+    struct instance *instance = user;
+    return run(instance, instance->bench->turn++);
 }

@@ -24,6 +24,12 @@ tess_status guarded_write(struct guarded *guarded, const float *data);
 /* Whether the bands are as they were written, and, where data is not NULL, the tensor is data, bit for bit. Blocking. */
 tess_status guarded_intact(struct guarded *guarded, const float *data, bool *out);
 
+/* See rotation.h. */
+struct rotation {
+    struct guarded *copies; /* beside the original */
+    int count;
+};
+
 struct workbench {
     tess_context *ctx;
     struct conv_problem problem;
@@ -32,6 +38,9 @@ struct workbench {
     float *host[3]; /* what x, w, y hold; NULL for the result */
     size_t sample_count, *sample; /* flat indices into the result */
     double *answer;               /* in float64 */
+    bool cold;                    /* timed runs find their operands in memory, not in a cache */
+    struct rotation copies[3];    /* of the operands, where cold */
+    long turn;                    /* of the last timed run */
 };
 
 enum { OPERAND_X, OPERAND_W, OPERAND_Y };
@@ -40,9 +49,10 @@ enum { OPERAND_X, OPERAND_W, OPERAND_Y };
 int workbench_result(const struct workbench *bench);
 
 /* macs: about how many multiply-adds the sample of answers may cost; a result that costs less is computed whole.
-   Operands are random in [-1, 1), the same every time. */
+   Operands are random in [-1, 1), the same every time. cold: instance_run_timed takes copies of them in turn, more than the last-level
+   cache holds. */
 tess_status workbench_create(tess_context *ctx, const struct conv_problem *problem, double macs,
-                             struct workbench **out);
+                             bool cold, struct workbench **out);
 void workbench_destroy(struct workbench *bench); /* NULL is allowed */
 
 /* A configuration ready to run on a workbench. */
@@ -53,7 +63,8 @@ struct instance {
     char printed[CONV_CONFIG_SIZE];
     void *state; /* the algorithm's */
     struct guarded packed, workspace;
-    size_t bytes; /* of both */
+    struct rotation packed_copies; /* where the workbench is cold */
+    size_t bytes;                  /* of both */
     double build_seconds;
 };
 
@@ -62,8 +73,10 @@ tess_status instance_create(struct workbench *bench, const char *printed, struct
 void instance_destroy(struct instance *instance); /* NULL is allowed */
 
 tess_status instance_pack(struct instance *instance); /* enqueues; nothing to do for many */
-tess_status
-instance_run(void *user); /* an instance: enqueues once, without packing; a struct timed's run */
+/* Enqueues once, without packing, on the guarded operands. */
+tess_status instance_run(struct instance *instance);
+/* user: an instance. The same on the next of the copies, where the workbench is cold; a struct timed's run. */
+tess_status instance_run_timed(void *user);
 
 /* Splits "conv_direct_fwd__wt14" into algorithm and configuration. */
 tess_status config_read(const char *printed, tess_conv_pass pass, tess_error *error,

@@ -117,7 +117,8 @@ static json_t *do_open(struct worker *worker, const json_t *request) {
     tess_status status = tess_conv_desc_parse(text_of(request, "problem"), &ctx->error, &desc);
     if (!status) status = conv_problem_init(&desc, &options, &ctx->error, &problem);
     if (!status)
-        status = workbench_create(ctx, &problem, number_of(request, "macs"), &worker->bench);
+        status = workbench_create(ctx, &problem, number_of(request, "macs"),
+                                  json_is_true(json_object_get(request, "cold")), &worker->bench);
     json_t *reply = answer(DB_OK, NULL);
     if (!status) status = add_guesses(worker, request, reply);
     if (!status) return reply;
