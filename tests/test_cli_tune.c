@@ -100,6 +100,10 @@ static void check_trial_times(const char *text) {
         double seconds = json_real_value(json_object_get(line, parts[i]));
         if (!(seconds > 0 && seconds < 30)) fail_msg("%s: %g", parts[i], seconds);
     }
+    /* Its own clock, where it has one, runs within the host's. */
+    const json_t *clock = json_object_get(line, "device_clock");
+    assert_true(json_is_null(clock) ||
+                (json_real_value(clock) > 0 && json_real_value(clock) < 1.1));
     json_decref(line);
 }
 

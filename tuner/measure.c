@@ -20,6 +20,7 @@ struct pair {
     double candidate[RACE_SAMPLES_MAX], anchor[RACE_SAMPLES_MAX];
     int count;
     int candidate_runs, anchor_runs; /* a sample; 0: not found out yet */
+    double clock;                    /* of the last samples: see race_result */
 };
 
 static tess_status sample_pair(struct instance *candidate, struct instance *anchor, int count,
@@ -35,6 +36,7 @@ static tess_status sample_pair(struct instance *candidate, struct instance *anch
     struct timing_options options = {.samples = count, .sample_seconds = sample_seconds};
     tess_status status = timing_interleaved(candidate->bench->ctx, work, anchor ? 2 : 1, &options);
     if (!status) pair->count += count;
+    pair->clock = work[0].device / work[0].median;
     pair->candidate_runs = work[0].runs_per_sample;
     pair->anchor_runs = work[1].runs_per_sample;
     return status;
@@ -129,6 +131,7 @@ tess_status race(struct instance *candidate, struct instance *anchor,
     if (!anchor) summarise_alone(&pair, &result);
     memcpy(result.samples, pair.candidate, sizeof result.samples);
     result.sample_count = pair.count;
+    result.clock = pair.clock;
     *out = result;
     return TESS_OK;
 }

@@ -21,6 +21,8 @@ struct race_result {
     double ratio;                     /* candidate to anchor, median of pairs; 1 without one */
     double samples[RACE_SAMPLES_MAX]; /* seconds of a run as measured, not scaled */
     int sample_count;
+    double
+        clock; /* cross-check: the device's own time over the host's; 0 where the device does not tell */
     bool aborted; /* three times the best's time or more, after one look */
 };
 

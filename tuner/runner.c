@@ -188,6 +188,7 @@ static void attempt(struct runner *runner, const char *printed, const struct wis
                          trial->cause, size, &trial->run_seconds);
     trial->seconds = runner_real(reply, "seconds");
     trial->mad = runner_real(reply, "mad");
+    trial->clock = runner_real(reply, "clock");
     measured->sample_count = read_samples(reply, measured->samples);
     json_decref(reply);
 }

@@ -22,6 +22,7 @@ struct runner_options {
 struct trial {
     enum db_status status;
     double seconds, mad; /* of a run, on the scale of the problem's anchor */
+    double clock;        /* see race_result */
     double max_err;      /* relative to what rounding explains */
     /* Of the session's time, as the parent sees it: search is what the others leave since the last trial, for choosing this one,
        starting workers and the database; what a problem's opening and a winner's verification took counts as verification of the next trial. */

@@ -45,16 +45,17 @@ void tune_report_trial(struct tune_report *report, const struct tune_layer *laye
     bool ok = trial->status == DB_OK;
     write_line(
         report,
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:s}",
-                  "event", "trial", "problem", layer->key, "pass",
-                  conv_pass_name(layer->problem.pass), "algo",
-                  at >= 0 ? layer->space->list[at].algo->name : "", "config", config, "status",
-                  db_status_name(trial->status), "ms", number(trial->seconds * 1e3, ok), "ms_mad",
-                  number(trial->mad * 1e3, ok), "max_err",
-                  number(trial->max_err, ok || trial->status == DB_WRONG_RESULT), "bytes",
-                  (json_int_t)trial->bytes, "build_s", trial->build_seconds, "verify_s",
-                  trial->verify_seconds, "run_s", trial->run_seconds, "search_s",
-                  trial->search_seconds, "cause", trial->cause));
+        json_pack(
+            "{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:s}",
+            "event", "trial", "problem", layer->key, "pass", conv_pass_name(layer->problem.pass),
+            "algo", at >= 0 ? layer->space->list[at].algo->name : "", "config", config, "status",
+            db_status_name(trial->status), "ms", number(trial->seconds * 1e3, ok), "ms_mad",
+            number(trial->mad * 1e3, ok), "device_clock",
+            number(trial->clock, ok && trial->clock > 0), "max_err",
+            number(trial->max_err, ok || trial->status == DB_WRONG_RESULT), "bytes",
+            (json_int_t)trial->bytes, "build_s", trial->build_seconds, "verify_s",
+            trial->verify_seconds, "run_s", trial->run_seconds, "search_s", trial->search_seconds,
+            "cause", trial->cause));
 }
 
 void tune_report_fc(struct tune_report *report, const char *problem, const char *operation,
@@ -144,5 +145,9 @@ void tune_report_table(const struct tune_report *report, const struct tune_sessi
     if (after > 0)
         printf("all, each as often as it occurs: %.3f ms untuned, %.3f ms tuned: %.2fx; %s\n",
                before * 1e3, after * 1e3, before / after, runner_device(session->runner)->name);
+    if (session->clocked > 0)
+        printf("times are the host's; the device's own clock agrees within %.0f %% in %ld of %ld "
+               "trials\n",
+               100 * TUNE_CLOCK_TOLERANCE, session->clock_agrees, session->clocked);
     fflush(stdout);
 }

@@ -38,6 +38,8 @@ static void watch(void *user, const struct tune_layer *layer, const char *config
     struct watcher *watcher = user;
     watcher->session.trials++;
     watcher->session.failures += trial->status != DB_OK;
+    watcher->session.clocked += trial->clock > 0;
+    watcher->session.clock_agrees += fabs(trial->clock - 1) <= TUNE_CLOCK_TOLERANCE;
     tune_report_trial(&watcher->report, layer, config, trial);
     tune_progress_show(&watcher->progress, &watcher->session, layer);
 }

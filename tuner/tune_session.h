@@ -6,6 +6,9 @@
 #include "tuner/tune_fc.h"
 #include "tuner/tune_layer.h"
 
+/* The device's clock and the host's may differ by so much: a sample's last wait, and the drivers' own business, are in the latter alone. */
+#define TUNE_CLOCK_TOLERANCE 0.1
+
 /* How thorough a run is. */
 struct tune_mode {
     const char *name, *about;
@@ -48,6 +51,8 @@ struct tune_session {
     int finished;           /* layers */
     double peak;            /* FLOP/s; 0: not known */
     long trials, failures;
+    /* Trials whose device has a clock of its own, and those of them where it tells the same as the host's. */
+    long clocked, clock_agrees;
 };
 
 /* Runs it, prints progress to standard error and the table to standard output. SIGINT and SIGTERM must be blocked; they end it between two

@@ -163,9 +163,9 @@ static json_t *do_race(struct worker *worker, const json_t *request) {
     json_t *samples = json_array();
     for (int i = 0; i < result.sample_count; i++)
         json_array_append_new(samples, json_real(result.samples[i]));
-    return json_pack("{s:i, s:f, s:f, s:f, s:b, s:o}", "status", DB_OK, "seconds", result.seconds,
-                     "mad", result.mad, "ratio", result.ratio, "aborted", result.aborted, "samples",
-                     samples);
+    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:b, s:o}", "status", DB_OK, "seconds",
+                     result.seconds, "clock", result.clock, "mad", result.mad, "ratio",
+                     result.ratio, "aborted", result.aborted, "samples", samples);
 }
 
 static json_t *do_adopt(struct worker *worker, const json_t *request) {
@@ -277,7 +277,8 @@ int worker_main(const struct worker_setup *setup) {
     limit_memory();
     faults_read(&worker.faults);
     tess_error error = {0};
-    tess_context_options options = {.device = setup->device, .kernel_dir = setup->kernel_dir};
+    tess_context_options options = {
+        .device = setup->device, .kernel_dir = setup->kernel_dir, .profiling = true};
     tess_status status = tess_context_create(&options, &error, &worker.ctx);
     if (status) {
         message_send(worker.out, answer(DB_REFUSED, error.text));

@@ -5,7 +5,7 @@
    do open, problem, pass, strict, macs, cold   status, default (the planner's answer without what was measured), warm [...] (advice)
    do build, config, trial                status, bytes, build_seconds; the configuration becomes the candidate
    do verify, trial                       status, max_err
-   do race, trial, reference, ...         status, seconds, mad, ratio, samples [...]; see race_options
+   do race, trial, reference, ...         status, seconds, mad, ratio, clock, samples [...]; see measure.h
    do adopt                               status; the candidate becomes the anchor
    do winner, config, macs                status, max_err; see verify_winner
    do peak                                status, peak
