@@ -158,6 +158,18 @@ static void twin_path(const char *out, const char *extension, char path[4096]) {
     snprintf(path, 4096, "%.*s%s", (int)length, out, extension);
 }
 
+/* Measuring takes minutes: a folder that is missing is told before. */
+static tess_status try_outputs(const char *out, tess_error *error) {
+    static const char *const extensions[] = {".md", ".json", ".html"};
+    char path[4096];
+    tess_status status = TESS_OK;
+    for (size_t i = 0; i < sizeof extensions / sizeof *extensions && !status; i++) {
+        twin_path(out, extensions[i], path);
+        status = atomic_file_try(path, error);
+    }
+    return status;
+}
+
 static tess_status write_report(const struct request *request, tess_error *error) {
     json_t *document = NULL;
     struct page page = {0};
@@ -224,6 +236,7 @@ int bench_report(const char *device, int argc, char **argv) {
     if (!status && !request.out) status = option_fail(2, "report: no --out; give FILE.html");
     if (!status && request.from && (request.net || request.batch))
         status = option_fail(2, "report: --net measures now, --from does not; give one of them");
+    if (!status && try_outputs(request.out, &error)) status = option_fail(1, "%s", error.text);
     if (!status && !request.from && gather_here(device, &request, &error))
         status = error.text[0] ? option_fail(1, "%s", error.text) : 1;
     if (!status && write_report(&request, &error)) status = option_fail(1, "%s", error.text);

@@ -65,12 +65,36 @@ static void test_numbers(void **state) {
     assert_program(RUN("report", "--batch", "8x"), 2, "--batch: '8x'");
 }
 
+/* The device is missing too, which is told by what asks for it first: nothing was opened on it, let alone compiled or measured. */
+#define NO_DEVICE "--device", "no such device"
+
+static void test_outputs(void **state) {
+    (void)state;
+    static const char gone[] = "/nonexistent/out.html", why[] = "/nonexistent/out.html: cannot be";
+    static const char data[] = "synthetic:digits,count=8";
+    assert_program(RUN(NO_DEVICE, "report", "--out", gone), 1, "/nonexistent/out");
+    assert_program(RUN(NO_DEVICE, "bench", "roof", "--json", gone), 1, why);
+    assert_program(RUN(NO_DEVICE, "bench", "fc", "--problem", "n1c4k4", "--json", gone), 1, why);
+    assert_program(RUN(NO_DEVICE, "bench", "conv", "--problem", "n1c3h8w8k4r3s3", "--json", gone),
+                   1, why);
+    assert_program(RUN(NO_DEVICE, "bench", "net", "--net", "lenet5", "--batch", "1", "--mode",
+                       "infer", "--json", gone),
+                   1, why);
+    assert_program(RUN(NO_DEVICE, "tune", "--problem", "n1c3h8w8k4r3s3", "--json", gone), 1, why);
+    assert_program(RUN(NO_DEVICE, "tune", "--problem", "n1c3h8w8k4r3s3", "--record", gone), 1,
+                   gone);
+    assert_program(RUN(NO_DEVICE, "kernels", "build", "--net", "lenet5", "--out", gone), 1, why);
+    assert_program(RUN(NO_DEVICE, "export", "lenet5", "--out", gone), 1, why);
+    assert_program(RUN(NO_DEVICE, "train", "lenet5", "--data", data, "--out", "/dev/null/out"), 1,
+                   "/dev/null/out");
+    assert_program(RUN(NO_DEVICE, "doctor", "--capsule", gone), 1, why);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unknown_option),
-        cmocka_unit_test(test_missing_value),
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_unknown_option), cmocka_unit_test(test_missing_value),
+        cmocka_unit_test(test_words),          cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_outputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,13 +149,8 @@ done:
 
 tess_status trial_log_try_folder(const char *folder, tess_error *error) {
     char path[4096];
-    struct atomic_file file;
     int length = snprintf(path, sizeof path, "%s/trial-log", folder);
     if (length >= (int)sizeof path)
         return error_file(error, ENAMETOOLONG, folder, "used for trial logs");
-    tess_status status = atomic_file_open(path, error, &file);
-    if (status) return status;
-    status = atomic_file_write(&file, "\n", 1, error); /* a full disk still makes files */
-    atomic_file_abort(&file);
-    return status;
+    return atomic_file_try(path, error);
 }

@@ -2,6 +2,7 @@
 #include "cli/args.h"
 #include "cli/child.h"
 #include "cli/doctor.h"
+#include "core/atomic_file.h"
 #include "selftest/selftest.h"
 
 #include <stdarg.h>
@@ -86,6 +87,9 @@ int cmd_doctor(const struct cli *cli, int argc, char **argv) {
         return cli_usage("--test: there is no self-test '%s'; give a name that a FAIL line tells, "
                          "such as 'conv direct fwd'",
                          doctor.only);
+    tess_error error = {0};
+    if (doctor.capsule && atomic_file_try(doctor.capsule, &error))
+        return cli_fail("--capsule: %s", error.text);
     doctor.deadline = clock_seconds() + budget;
     doctor_drivers(&doctor);
     doctor_devices(&doctor);

@@ -2,6 +2,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/weights.h"
+#include "core/atomic_file.h"
 
 #include <stdio.h>
 
@@ -30,6 +31,7 @@ int cmd_export(const struct cli *cli, int argc, char **argv) {
     request.model = argv[words];
     tess_error error = {0};
     struct weights weights = {0};
+    if (atomic_file_try(out, &error)) return cli_fail("%s", error.text);
     if (weights_open(cli, &request, &error, &weights)) return cli_fail("%s", error.text);
     status = EXIT_DONE;
     if (tess_net_save_onnx(weights.net, out))

@@ -2,6 +2,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/model.h"
+#include "core/atomic_file.h"
 #include "net/kernels_build.h"
 #include "net/onnx/onnx_run.h"
 
@@ -55,6 +56,7 @@ static int build(const struct cli *cli, const struct request *request) {
     tess_graph *graph = NULL;
     tess_status status = TESS_OK;
     if (!request->onnx) status = tess_zoo_build(request->model, &request->options, &error, &graph);
+    if (!status) status = atomic_file_try(request->out, &error);
     if (!status) status = cli_context(cli, &error, &ctx);
     if (status) {
         tess_graph_destroy(graph);

@@ -1,6 +1,7 @@
 /* tessera run: an ONNX model on arrays from .npy files. */
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "core/atomic_file.h"
 #include "core/context.h"
 #include "core/file_error.h"
 #include "net/npy.h"
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define FILE_NAME 200 /* characters of an output's file name, at most */
 
@@ -79,6 +81,22 @@ static void output_path(const struct request *request, const struct onnx_tensor 
         snprintf(path, size, "%s/%s-%d.npy", request->output_dir, name, same);
 }
 
+/* Whether outputs can be written, before the model runs. Leaves no folder. */
+static tess_status try_folder(const char *folder, tess_error *error) {
+    if (mkdir(folder, 0777) == 0) {
+        (void)rmdir(folder);
+        return TESS_OK;
+    }
+    if (errno != EEXIST) return error_file(error, errno, folder, "created");
+    size_t size = strlen(folder) + 16;
+    char *path = malloc(size);
+    if (!path) return error_set(error, TESS_OUT_OF_HOST_MEMORY, "run: no memory; free some");
+    snprintf(path, size, "%s/output.npy", folder);
+    tess_status status = atomic_file_try(path, error);
+    free(path);
+    return status;
+}
+
 static void print_output(const struct onnx_tensor *tensor, const char *path) {
     char shown[64];
     printf("%s: %s", printable(tensor->name, shown, sizeof shown), onnx_dtype_name(tensor->dtype));
@@ -133,6 +151,7 @@ static int run(const struct cli *cli, const struct request *request) {
     tess_status status = onnx_model_read(request->model, &error, &model);
     for (int i = 0; i < request->inputs.count && !status; i++)
         status = read_input(inputs, request->inputs.texts[i], &error);
+    if (!status) status = try_folder(request->output_dir, &error);
     if (!status) status = run_model(cli, request, model, inputs, &error);
     onnx_model_destroy(model);
     inputs_clear(inputs);

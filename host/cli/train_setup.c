@@ -239,6 +239,8 @@ static tess_status open_network(const struct cli *cli, bool resume, struct train
                              .width = (float)s->settings.width};
     if (check_start(s, error)) return error->status;
     tess_status status = model_for_data(s->settings.model, &wish, s->train, error, &s->graph);
+    /* Before kernels are compiled for a folder that cannot be written. */
+    if (!status && !resume) status = run_dir_open(s->folder, error, &s->dir);
     if (!status) status = cli_context(cli, error, &s->ctx);
     if (status) return status;
     tess_net_options options = {.batch = s->settings.batch,
@@ -255,10 +257,9 @@ static tess_status open_network(const struct cli *cli, bool resume, struct train
     return TESS_OK;
 }
 
-static tess_status open_folder(bool resume, struct train_session *s, tess_error *error) {
+/* run_dir_open has been there. What an earlier training left is moved only when nothing else can fail. */
+static tess_status settle_folder(bool resume, struct train_session *s, tess_error *error) {
     if (resume) return metrics_keep(s->dir.metrics, s->state.epoch, error);
-    tess_status status = run_dir_open(s->folder, error, &s->dir);
-    if (status) return status;
     return run_dir_clear(&s->dir, s->folder, error, s->moved);
 }
 
@@ -266,7 +267,7 @@ int train_prepare(const struct cli *cli, bool resume, const char *data,
                   struct train_session *session) {
     tess_error error = {0};
     if (open_data(data ? data : session->settings.data, resume, session, &error) ||
-        open_network(cli, resume, session, &error) || open_folder(resume, session, &error))
+        open_network(cli, resume, session, &error) || settle_folder(resume, session, &error))
         return cli_fail("%s", error.text);
     return EXIT_DONE;
 }

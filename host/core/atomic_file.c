@@ -164,3 +164,12 @@ void atomic_file_abort(struct atomic_file *file) {
     free(file->path);
     *file = (struct atomic_file){.fd = -1};
 }
+
+tess_status atomic_file_try(const char *path, tess_error *error) {
+    struct atomic_file file;
+    tess_status status = atomic_file_open(path, error, &file);
+    if (status) return status;
+    status = atomic_file_write(&file, "\n", 1, error); /* a full disk still makes files */
+    atomic_file_abort(&file);
+    return status;
+}

@@ -26,6 +26,9 @@ tess_status atomic_file_write(struct atomic_file *file, const void *data, size_t
    folder's fsync failed, the new ones. Blocks until the disk has them. */
 tess_status atomic_file_commit(struct atomic_file *file, tess_error *error);
 
+/* Before long work whose result goes to path: fails as atomic_file_open and a first write would. Leaves nothing behind. */
+tess_status atomic_file_try(const char *path, tess_error *error);
+
 /* Leaves the old contents and ends the file. Harmless after atomic_file_commit. */
 void atomic_file_abort(struct atomic_file *file);
 
