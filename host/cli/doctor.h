@@ -13,6 +13,7 @@ struct doctor {
     const char *capsule; /* NULL, or where a driver-bug capsule goes */
     double deadline;     /* clock_seconds() when the self-tests must be over */
     int counts[3];       /* of each verdict */
+    bool pocl;           /* is among the platforms */
     /* What the capsule is about: the first self-test that failed, or the chosen one; "": none. */
     char sick_device[32], sick_test[64], sick_why[1024];
 };

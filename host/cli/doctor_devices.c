@@ -1,6 +1,7 @@
 /* Platforms, devices and their self-tests, seen through children. */
 #include "cli/child.h"
 #include "cli/doctor.h"
+#include "core/program_cache.h"
 #include "selftest/selftest.h"
 
 #include <stdio.h>
@@ -42,6 +43,7 @@ static void take_listing(void *user, char *line) {
         doctor_say(listing->doctor, FOUND_OK, "loader", "%s", field[1]);
     else if (strcmp(field[0], "platform") == 0) {
         listing->platforms++;
+        if (strcmp(field[1], POCL_PLATFORM) == 0) listing->doctor->pocl = true;
         char subject[160];
         snprintf(subject, sizeof subject, "platform %.140s", field[1]);
         if (atoi(field[2]) > 0)

@@ -3,6 +3,7 @@
 #include "cli/doctor.h"
 #include "core/cache_dir.h"
 #include "core/cache_file.h"
+#include "core/pocl_cache.h"
 #include "db/db.h"
 
 #include <dirent.h>
@@ -105,6 +106,15 @@ static void check_cache(struct doctor *doctor) {
     free(folder);
 }
 
+static void check_pocl_cache(struct doctor *doctor) {
+    char why[1024];
+    if (!doctor->pocl) return;
+    if (pocl_cache_look(why, sizeof why))
+        doctor_say(doctor, FOUND_FAILURE, "PoCL cache", "%s", why);
+    else
+        doctor_say(doctor, FOUND_OK, "PoCL cache", "can be written");
+}
+
 /* ---------------------------------------------------------------- tuning database */
 
 /* The database's folder can be made and written; db_check has said where. */
@@ -147,5 +157,6 @@ static void check_database(struct doctor *doctor) {
 
 void doctor_storage(struct doctor *doctor) {
     check_cache(doctor);
+    check_pocl_cache(doctor);
     check_database(doctor);
 }

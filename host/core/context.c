@@ -3,7 +3,9 @@
 #include "core/cache_dir.h"
 #include "core/device.h"
 #include "core/kernel_bundle.h"
+#include "core/pocl_cache.h"
 #include "core/program.h"
+#include "core/program_cache.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -71,6 +73,9 @@ static void log_device(const tess_context *ctx) {
     context_log(ctx, TESS_LOG_INFO, "device: %s, %s, driver %s, cache %s", ctx->device.name,
                 ctx->device.opencl_version, ctx->device.driver_version,
                 ctx->cache_dir ? ctx->cache_dir : "off");
+    char why[sizeof ctx->error.text];
+    if (strcmp(ctx->device.platform_name, POCL_PLATFORM) == 0 && pocl_cache_look(why, sizeof why))
+        context_log(ctx, TESS_LOG_WARN, "%s", why);
 }
 
 tess_status tess_context_create(const tess_context_options *options, tess_error *error,

@@ -1,5 +1,8 @@
 #include "core/device.h"
 
+#include "core/pocl_cache.h"
+#include "core/program_cache.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +56,25 @@ static tess_status list_platforms(tess_error *error, cl_platform_id **out, cl_ui
     return TESS_OK;
 }
 
+static bool is_pocl(cl_platform_id platform) {
+    char name[sizeof POCL_PLATFORM];
+    return clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name, name, NULL) == CL_SUCCESS &&
+           strcmp(name, POCL_PLATFORM) == 0;
+}
+
+static tess_status no_device(tess_error *error, const cl_platform_id *platforms, cl_uint count) {
+    char why[1000];
+    bool pocl = false;
+    for (cl_uint i = 0; i < count; i++)
+        pocl = pocl || is_pocl(platforms[i]);
+    if (pocl && pocl_cache_look(why, sizeof why) == POCL_CACHE_BAD)
+        return error_set(error, TESS_NO_DEVICE, "listing OpenCL devices: PoCL offers none: %s",
+                         why);
+    return error_set(error, TESS_NO_DEVICE,
+                     "listing OpenCL devices: %u platform%s, no device; " NO_DEVICE_ADVICE, count,
+                     count == 1 ? "" : "s");
+}
+
 tess_status tess_device_list(tess_error *error, tess_device_info **list, size_t *count) {
     if (!list || !count)
         return error_set(error, TESS_INVALID_ARGUMENT, "listing devices: an output is NULL");
@@ -64,11 +86,8 @@ tess_status tess_device_list(tess_error *error, tess_device_info **list, size_t 
     if (status) return status;
     for (cl_uint i = 0; i < platform_count && !status; i++)
         status = append_platform(error, platforms[i], i, &devices, &device_count);
+    if (!status && device_count == 0) status = no_device(error, platforms, platform_count);
     free(platforms);
-    if (!status && device_count == 0)
-        status = error_set(error, TESS_NO_DEVICE,
-                           "listing OpenCL devices: %u platform%s, no device; " NO_DEVICE_ADVICE,
-                           platform_count, platform_count == 1 ? "" : "s");
     if (status) {
         free(devices);
         return status;

@@ -1,6 +1,7 @@
 #include "core/program.h"
 
 #include "core/kernel_bundle.h"
+#include "core/pocl_cache.h"
 #include "core/program_cache.h"
 #include "core/program_quick.h"
 #include "core/program_source.h"
@@ -72,8 +73,21 @@ static tess_status program_status(cl_int code) {
     return code == CL_OUT_OF_RESOURCES ? TESS_UNSUPPORTED : error_opencl(NULL, code, "");
 }
 
+/* TESS_IO if PoCL's cache is in that state. */
+static tess_status check_pocl_cache(tess_context *ctx, enum pocl_cache_state state,
+                                    const char *config) {
+    char why[sizeof ctx->error.text];
+    if (strcmp(ctx->device.platform_name, POCL_PLATFORM) != 0 ||
+        pocl_cache_look(why, sizeof why) != state)
+        return TESS_OK;
+    return context_fail(ctx, TESS_IO, "building %s: %s", config, why);
+}
+
 /* log: may be NULL; cut up. */
 static tess_status fail_build(tess_context *ctx, char *log, cl_int code, const char *config) {
+    /* PoCL's own words would be "failed to build the program". */
+    if (!(log && strstr(log, "error:")) && check_pocl_cache(ctx, POCL_CACHE_BAD, config))
+        return TESS_IO;
     char first[sizeof ctx->error.text] = "";
     if (log) digest_log(ctx, log, config, first, sizeof first);
     if (!first[0])
@@ -108,6 +122,8 @@ static void tell(tess_context *ctx, const struct program *program, const char *s
 }
 
 static tess_status compile(tess_context *ctx, const char *source, struct program *program) {
+    /* Rather than let the compiler end the process. */
+    if (check_pocl_cache(ctx, POCL_CACHE_FULL, program->config)) return TESS_IO;
     program->cl = program_build_quick(ctx, source, program->options);
     if (program->cl) {
         tell(ctx, program, source, "");
