@@ -3,6 +3,7 @@
 #include "support/program.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,20 +165,25 @@ static void test_tune_then_plan(void **state) {
 static const char *fastest_backend(const char *text, const char *operation, char name[16],
                                    unsigned *seen) {
     static const char *const backends[] = {"conv", "clblast", "stream"};
-    double least = 0;
+    double last[3] = {0}; /* a later one takes an earlier one's place */
     *seen = 0;
     for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
         json_t *line = json_loadb(text, (size_t)(end - text), 0, NULL);
         const char *own = json_string_value(json_object_get(line, "operation"));
         const char *backend = json_string_value(json_object_get(line, "backend"));
         double ms = json_number_value(json_object_get(line, "ms"));
-        for (unsigned i = 0; own && strcmp(own, operation) == 0 && i < 3; i++)
-            if (strcmp(backend, backends[i]) == 0) *seen |= 1u << i;
-        if (own && strcmp(own, operation) == 0 && ms > 0 && (least == 0 || ms < least)) {
-            least = ms;
-            snprintf(name, 16, "%s", backend);
+        for (unsigned i = 0; own && strcmp(own, operation) == 0 && i < 3; i++) {
+            if (strcmp(backend, backends[i]) != 0) continue;
+            *seen |= 1u << i;
+            if (ms > 0) last[i] = ms;
         }
         json_decref(line);
+    }
+    double least = INFINITY;
+    for (int i = 0; i < 3; i++) {
+        if (!(last[i] > 0 && last[i] < least)) continue;
+        least = last[i];
+        snprintf(name, 16, "%s", backends[i]);
     }
     return name;
 }
