@@ -3,24 +3,32 @@
      fc_stream_fwd          partial[part,n,k] = sum over the part's c of x[n,c] w[c,k]
      fc_stream_finish       y[n,k] = sum over the parts of partial[part,n,k]
      fc_stream_bwd_data     dx[n,c] = sum over k of dy[n,k] w[c,k]
+     fc_stream_panels       x and dy to panels, for
      fc_stream_bwd_weights  dw[c,k] = sum over n of x[n,c] dy[n,k]
 
    x, dx: N x C; y, dy: N x K; w, dw: C x K. With few rows N a layer is as slow as its weights are large, and packing them after
    every update would read and write them once more. What a work-item does:
 
         w, C x K            fwd: ROWS at a time, downwards,   bwd_data: ROWS rows,      bwd_weights: the same,
-                            in COLUMNS columns                COLUMNS at a time         written
+                            in COLUMNS columns                COLUMNS at a time         TILE x PANEL written
         | . . . . . . |     | . . # # . . |                   | # # # # # # |           | # # # # # # |
         | . . . . . . |     | . . # # . . |                   | # # # # # # |           | # # # # # # |
         | . . . . . . |     | . . v v . . |                   | . . . . . . |           | . . . . . . |
 
    so that ROWS x COLUMNS weights, and what they meet in dy or in partial, stay in the nearest cache for all n.
    A row of partial is width floats, K rounded up to a multiple of 16; what stands beyond K is never used.
+   In bwd_weights TILE x PANEL sums stay in registers for all n. They read x and dy from panels, first those of dy, then those of x,
+
+        panel 0, N x PANEL: dy[0, 0 .. PANEL-1], dy[1, 0 .. PANEL-1], ...     panel 1, ...     panel 0 of x, N x TILE, ...
+
+   because rows that are a large power of two apart fall into few sets of a cache.
 
      VEC       see vector.clh
      ROWS      8: rows of w at a time
      COLUMNS   columns of w at a time; a multiple of VEC
-     IMAGES    rows n at a time in bwd_data */
+     IMAGES    rows n at a time in bwd_data
+     TILE      rows of dw at a time in bwd_weights
+     PANEL     columns of dw at a time in bwd_weights; a multiple of VEC */
 #include "common.clh"
 #include "fastdiv.clh"
 #include "lanes.clh"
@@ -32,15 +40,27 @@
 #ifndef IMAGES
 #define IMAGES 8
 #endif
+#ifndef TILE
+#define TILE 6
+#endif
+#ifndef PANEL
+#define PANEL (4 * VEC)
+#endif
 #define ROWS 8
-#if COLUMNS % VEC != 0
-#error COLUMNS must be a multiple of VEC
+#if COLUMNS % VEC != 0 || PANEL % VEC != 0
+#error COLUMNS and PANEL must be multiples of VEC
 #endif
 
 #if VEC == 16
 #define STORE(v, p) store_global(v, 0, p)
 #else
 #define STORE(v, p) VSTORE(v, p)
+#endif
+/* Past the caches, to a multiple of its size. */
+#ifdef HAS_HINTS
+#define STREAM(v, p) __builtin_nontemporal_store((v), (global floatv *)(p))
+#else
+#define STREAM(v, p) STORE(v, p)
 #endif
 
 kernel void fc_stream_fwd(global const float *x, global const float *w, global float *partial, int n,
@@ -156,20 +176,68 @@ kernel void fc_stream_bwd_data(global const float *dy, global const float *w, gl
     }
 }
 
-kernel void fc_stream_bwd_weights(global const float *x, global const float *dy, global float *dw, int n,
-                                  int c, int k) {
-    int first = get_global_id(0) * ROWS, rows = min(ROWS, c - first);
-    if (first >= c) return;
-    for (int at = 0; at < k; at += VEC) {
-        floatv sum[ROWS];
-        for (int r = 0; r < ROWS; r++) sum[r] = (floatv)(0.0f);
-        for (int i = 0; i < n; i++) {
-            floatv d = load_until(dy, i * k + at, i * k + k);
-            for (int r = 0; r < ROWS; r++) sum[r] = FMA(d, (floatv)(x[i * c + min(first + r, c - 1)]), sum[r]);
-        }
-        for (int r = 0; r < rows; r++) {
-            int to = (first + r) * k;
-            store_until(sum[r], dw, to + at, to + k);
-        }
+/* Rows of count floats to panels [panel][row][width], zeros where there is no column. */
+void copy_to_panel(global const float *from, global float *to, int n, int count, int panel, int width) {
+    int first = panel * width;
+    to += panel * n * width;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < width; j++)
+            to[i * width + j] = first + j < count ? from[i * count + first + j] : 0.0f;
+}
+
+/* One work-item a panel: those of dy first, then those of x. */
+kernel void fc_stream_panels(global const float *x, global const float *dy, global float *panels, int n,
+                             int c, int k) {
+    int id = get_global_id(0), of_dy = (k + PANEL - 1) / PANEL, of_x = (c + TILE - 1) / TILE;
+    if (id < of_dy) copy_to_panel(dy, panels, n, k, id, PANEL);
+    else if (id < of_dy + of_x) copy_to_panel(x, panels + of_dy * n * PANEL, n, c, id - of_dy, TILE);
+}
+
+/* TILE rows of dw, in PANEL columns. */
+void weights_tile(global const float *x, global const float *dy, global float *dw, int n, int k, int rows,
+                  int columns, bool past_caches) {
+    floatv sum[TILE][PANEL / VEC];
+#pragma unroll
+    for (int r = 0; r < TILE; r++)
+#pragma unroll
+        for (int v = 0; v < PANEL / VEC; v++) sum[r][v] = (floatv)(0.0f);
+#pragma unroll 4
+    for (int i = 0; i < n; i++, x += TILE, dy += PANEL) {
+        floatv d[PANEL / VEC];
+#pragma unroll
+        for (int v = 0; v < PANEL / VEC; v++) d[v] = VLOAD(dy + v * VEC);
+#pragma unroll
+        for (int r = 0; r < TILE; r++)
+#pragma unroll
+            for (int v = 0; v < PANEL / VEC; v++) sum[r][v] = FMA((floatv)(x[r]), d[v], sum[r][v]);
     }
+    if (rows == TILE && columns == PANEL && past_caches) {
+#pragma unroll
+        for (int r = 0; r < TILE; r++)
+#pragma unroll
+            for (int v = 0; v < PANEL / VEC; v++) STREAM(sum[r][v], dw + r * k + v * VEC);
+        return;
+    }
+    /* Not unrolled, from a copy: sum stays in registers until here. */
+    floatv part[TILE * (PANEL / VEC)];
+#pragma unroll
+    for (int r = 0; r < TILE; r++)
+#pragma unroll
+        for (int v = 0; v < PANEL / VEC; v++) part[r * (PANEL / VEC) + v] = sum[r][v];
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v * VEC < columns; v++)
+            store_until(part[r * (PANEL / VEC) + v], dw, r * k + v * VEC, r * k + columns);
+}
+
+/* A work-item makes rows rows of dw, a multiple of TILE. */
+kernel void fc_stream_bwd_weights(global const float *panels, global float *dw, int n, int c, int k,
+                                  int rows, int stream) {
+    int first = get_global_id(0) * rows, last = min(first + rows, c);
+    int of_dy = (k + PANEL - 1) / PANEL;
+    global const float *x = panels + of_dy * n * PANEL;
+    bool past_caches = stream && k % VEC == 0 && ((size_t)dw & (4 * VEC - 1)) == 0;
+    for (int p = 0; p < of_dy; p++)
+        for (int at = first; at < last; at += TILE)
+            weights_tile(x + at * n, panels + p * n * PANEL, dw + at * k + p * PANEL, n, k,
+                         min(TILE, last - at), min(PANEL, k - p * PANEL), past_caches);
 }

@@ -175,6 +175,25 @@ static void test_passes(void **state) {
         check_passes(*state, backends[i]);
 }
 
+/* Gradients that are too many for a cache and come in whole lines, the last rows in part of a tile. */
+static void test_past_caches(void **state) {
+    const struct shape s = {3, 1027, 1024};
+    if (check_tiny()) return;
+    struct data d = make_data(s);
+    tess_fc *fc = make_fc(*state, s, "stream");
+    double *want = reference(s, &d, BACKWARD_WEIGHTS);
+    struct output got = run_pass(*state, fc, s, &d, BACKWARD_WEIGHTS);
+    struct output again = run_pass(*state, fc, s, &d, BACKWARD_WEIGHTS);
+    check_close(got.data, want, got.count, check_tolerance(got.terms), sqrt((double)got.terms),
+                "fc past the caches");
+    check_same_bytes(got.data, again.data, got.count * sizeof(float), "fc past the caches");
+    free(want);
+    free(got.data);
+    free(again.data);
+    tess_fc_destroy(fc);
+    free_data(&d);
+}
+
 /* An independent implementation, to guard the reference itself. */
 static void test_against_onednn(void **state) {
     const struct shape s = check_tiny() ? (struct shape){5, 6, 7} : (struct shape){31, 77, 45};
@@ -403,10 +422,11 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_passes),           cmocka_unit_test(test_against_onednn),
-        cmocka_unit_test(test_differences),      cmocka_unit_test(test_epilogue),
-        cmocka_unit_test(test_create_errors),    cmocka_unit_test(test_argument_errors),
-        cmocka_unit_test(test_workspace_errors), cmocka_unit_test(test_forward_only),
+        cmocka_unit_test(test_passes),          cmocka_unit_test(test_past_caches),
+        cmocka_unit_test(test_against_onednn),  cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_epilogue),        cmocka_unit_test(test_create_errors),
+        cmocka_unit_test(test_argument_errors), cmocka_unit_test(test_workspace_errors),
+        cmocka_unit_test(test_forward_only),
     };
     return cmocka_run_group_tests_name("fc", tests, check_setup, teardown);
 }

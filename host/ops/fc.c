@@ -91,11 +91,11 @@ static const struct fc_backend *bundled_backend(const tess_fc *fc, enum fc_pass 
 }
 
 /* Packing the weights after every update, and once for each pass, costs more than few rows gain from it; and it takes as
-   much memory as the weights. Measured on PoCL, see README. */
+   much memory as the weights. Their gradient needs no packing, but copies fewer rows less often. Measured on PoCL, see README. */
 static bool streams(const tess_fc_desc *desc, enum fc_pass pass) {
-    enum { MOST_ROWS = 32, LEAST_WEIGHTS = 1 << 18 };
-    return pass != FC_BACKWARD_WEIGHTS && desc->n <= MOST_ROWS &&
-           (double)desc->c * desc->k >= LEAST_WEIGHTS;
+    enum { MOST_ROWS = 32, MOST_GRADIENT_ROWS = 64, LEAST_WEIGHTS = 1 << 18 };
+    int most = pass == FC_BACKWARD_WEIGHTS ? MOST_GRADIENT_ROWS : MOST_ROWS;
+    return desc->n <= most && (double)desc->c * desc->k >= LEAST_WEIGHTS;
 }
 
 static void choose(tess_fc *fc, enum fc_pass pass) {
@@ -116,7 +116,7 @@ static void choose(tess_fc *fc, enum fc_pass pass) {
     }
     if (!backend && cpu && streams(&fc->desc, pass)) {
         backend = &fc_stream;
-        why = "not tuned; few rows and many weights, which are read as they are";
+        why = "not tuned; few rows and many weights, which are read or written as they are";
     }
     if (fc->ctx->own_kernels_only && (!backend || backend == &fc_clblast)) {
         backend = &fc_conv;

@@ -12,16 +12,19 @@ enum {
     ROWS = 8, /* as in the kernels */
     COLUMNS = 512,
     ITEMS_PER_UNIT = 8, /* of the forward pass: so that units that are faster get more */
-    LEAST_ROWS = 64     /* of a part: fewer are not worth adding up */
+    TILE = 6,
+    WEIGHT_ITEMS_PER_UNIT = 16,
+    LEAST_ROWS = 64 /* of a part: fewer are not worth adding up */
 };
 
 struct stream_fc {
     tess_context *ctx;
     int n, c, k;
     enum fc_pass pass;
-    int vector, width;       /* VEC, floats of a row of partial sums */
-    int blocks, parts, rows; /* forward: of columns, of c, c of a part */
-    cl_kernel kernel, finish;
+    int vector, panel;       /* VEC, PANEL */
+    int width;               /* forward: floats of a row of partial sums */
+    int blocks, parts, rows; /* forward: of columns, of c, c of a part; else c of an item */
+    cl_kernel kernel, finish, panels;
     char config[64];
 };
 
@@ -30,6 +33,7 @@ static void destroy(void *state) {
     if (!fc) return;
     kernel_release(fc->kernel);
     kernel_release(fc->finish);
+    kernel_release(fc->panels);
     free(fc);
 }
 
@@ -37,14 +41,33 @@ static int ceil_div(int a, int b) {
     return a / b + (a % b != 0);
 }
 
+static int compute_units(const struct stream_fc *fc) {
+    int units = (int)fc->ctx->device.compute_units;
+    return units > 0 ? units : 1;
+}
+
 static void cut(struct stream_fc *fc) {
+    fc->panel = 4 * fc->vector;
     fc->width = ceil_div(fc->k, 16) * 16;
     fc->blocks = ceil_div(fc->width, COLUMNS);
-    int units = (int)fc->ctx->device.compute_units;
-    int wanted = ceil_div(ITEMS_PER_UNIT * (units > 0 ? units : 1), fc->blocks);
+    int wanted = ceil_div(ITEMS_PER_UNIT * compute_units(fc), fc->blocks);
     int most = ceil_div(fc->c, LEAST_ROWS);
     fc->rows = ceil_div(ceil_div(fc->c, wanted < most ? wanted : most), ROWS) * ROWS;
     fc->parts = ceil_div(fc->c, fc->rows);
+    if (fc->pass == FC_BACKWARD_DATA) fc->rows = ROWS;
+    if (fc->pass != FC_BACKWARD_WEIGHTS) return;
+    int items = fc->ctx->device.type == CL_DEVICE_TYPE_CPU
+                    ? WEIGHT_ITEMS_PER_UNIT * compute_units(fc)
+                    : ceil_div(fc->c, TILE);
+    fc->rows = ceil_div(ceil_div(fc->c, items), TILE) * TILE;
+}
+
+/* Partial sums, or panels. */
+static double workspace_floats(const struct stream_fc *fc) {
+    double of_dy = (double)ceil_div(fc->k, fc->panel) * fc->panel;
+    double of_x = (double)ceil_div(fc->c, TILE) * TILE;
+    if (fc->pass == FC_FORWARD) return (double)fc->parts * fc->n * fc->width;
+    return fc->pass == FC_BACKWARD_WEIGHTS ? fc->n * (of_dy + of_x) : 0;
 }
 
 static tess_status create_kernels(struct stream_fc *fc) {
@@ -59,6 +82,8 @@ static tess_status create_kernels(struct stream_fc *fc) {
     if (!status) status = program_kernel(fc->ctx, program, names[fc->pass], &fc->kernel);
     if (!status && fc->pass == FC_FORWARD)
         status = program_kernel(fc->ctx, program, "fc_stream_finish", &fc->finish);
+    if (!status && fc->pass == FC_BACKWARD_WEIGHTS)
+        status = program_kernel(fc->ctx, program, "fc_stream_panels", &fc->panels);
     return status;
 }
 
@@ -82,12 +107,11 @@ static tess_status create(tess_context *ctx, const tess_fc_desc *desc, enum fc_p
                               fc->k);
     else
         cut(fc);
-    double partial = (double)fc->parts * fc->n * fc->width;
-    if (!status && pass == FC_FORWARD && partial > 2147483647.0)
+    if (!status && workspace_floats(fc) > 2147483647.0)
         status = context_fail(ctx, TESS_UNSUPPORTED,
-                              "fully connected: %.0f partial sums are too many for backend "
-                              "'stream'; use 'conv'",
-                              partial);
+                              "fully connected: backend 'stream' would need %.0f floats of "
+                              "workspace, which is too much; use 'conv'",
+                              workspace_floats(fc));
     if (!status) status = create_kernels(fc);
     if (status) {
         destroy(fc);
@@ -99,8 +123,7 @@ static tess_status create(tess_context *ctx, const tess_fc_desc *desc, enum fc_p
 
 static size_t workspace(const void *state) {
     const struct stream_fc *fc = state;
-    if (fc->pass != FC_FORWARD) return 0;
-    return (size_t)fc->parts * (size_t)fc->n * (size_t)fc->width * sizeof(float);
+    return (size_t)workspace_floats(fc) * sizeof(float);
 }
 
 static const char *config(const void *state) {
@@ -136,20 +159,34 @@ static tess_status run_forward(const struct stream_fc *fc, const struct fc_opera
                           "fully connected forward, sums");
 }
 
+/* Results that fit a cache stay there for who reads them next. */
+static bool past_caches(const struct stream_fc *fc) {
+    return (double)fc->c * fc->k > 1 << 20;
+}
+
+static tess_status run_weights(const struct stream_fc *fc, const struct fc_operands *o) {
+    size_t panels = (size_t)ceil_div(fc->k, fc->panel) + (size_t)ceil_div(fc->c, TILE);
+    struct kernel_range range = range_of(fc, panels);
+    const struct kernel_arg copy[] = {ARG_TENSOR(o->x), ARG_TENSOR(o->y), ARG_TENSOR(o->workspace),
+                                      ARG_INT(fc->n),   ARG_INT(fc->c),   ARG_INT(fc->k)};
+    tess_status status = kernel_enqueue(fc->ctx, fc->panels, &range, copy, 6,
+                                        "fully connected backward-weights, panels");
+    if (status) return status;
+    range = range_of(fc, (size_t)ceil_div(fc->c, fc->rows));
+    const struct kernel_arg args[] = {ARG_TENSOR(o->workspace), ARG_TENSOR(o->w), ARG_INT(fc->n),
+                                      ARG_INT(fc->c),           ARG_INT(fc->k),   ARG_INT(fc->rows),
+                                      ARG_INT(past_caches(fc))};
+    return kernel_enqueue(fc->ctx, fc->kernel, &range, args, 7, "fully connected backward-weights");
+}
+
 static tess_status run(void *state, const struct fc_operands *o) {
     const struct stream_fc *fc = state;
     if (fc->pass == FC_FORWARD) return run_forward(fc, o);
-    bool data = fc->pass == FC_BACKWARD_DATA;
-    struct kernel_range range = range_of(fc, (size_t)ceil_div(fc->c, ROWS));
-    const struct kernel_arg args[] = {ARG_TENSOR(data ? o->y : o->x),
-                                      ARG_TENSOR(data ? o->w : o->y),
-                                      ARG_TENSOR(data ? o->x : o->w),
-                                      ARG_INT(fc->n),
-                                      ARG_INT(fc->c),
-                                      ARG_INT(fc->k)};
-    return kernel_enqueue(fc->ctx, fc->kernel, &range, args, sizeof args / sizeof args[0],
-                          data ? "fully connected backward-data"
-                               : "fully connected backward-weights");
+    if (fc->pass == FC_BACKWARD_WEIGHTS) return run_weights(fc, o);
+    struct kernel_range range = range_of(fc, (size_t)ceil_div(fc->c, fc->rows));
+    const struct kernel_arg args[] = {ARG_TENSOR(o->y), ARG_TENSOR(o->w), ARG_TENSOR(o->x),
+                                      ARG_INT(fc->n),   ARG_INT(fc->c),   ARG_INT(fc->k)};
+    return kernel_enqueue(fc->ctx, fc->kernel, &range, args, 6, "fully connected backward-data");
 }
 
 const struct fc_backend fc_stream = {
