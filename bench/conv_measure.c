@@ -183,8 +183,9 @@ static tess_status time_round(struct conv_measure *measure, struct instance *ins
         work[i].cpu = row->cpu[which[i]] + row->count_samples;
         work[i].runs_per_sample = row->runs[which[i]];
     }
-    tess_status status = timing_interleaved(measure->ctx, work, works,
-                                            &(struct timing_options){.samples = measure->samples});
+    tess_status status =
+        timing_interleaved(measure->ctx, work, works,
+                           &(struct timing_options){.samples = measure->samples, .warm = true});
     for (int i = 0; i < works; i++)
         row->runs[which[i]] = work[i].runs_per_sample;
     if (!status) row->count_samples += measure->samples;

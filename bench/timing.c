@@ -78,7 +78,7 @@ static double between(cl_event first, cl_event last) {
 struct sampler {
     tess_context *ctx;
     double (*clock)(void);
-    bool profiles;
+    bool profiles, warm;
 };
 
 static double processor_now(void) {
@@ -122,7 +122,7 @@ static tess_status settle(const struct sampler *sampler, const struct timed *bef
     double seconds_left = before->pause_seconds > 0 ? before->pause_seconds : 0.001;
     const struct timespec pause = {.tv_nsec = (long)(seconds_left * 1e9)};
     nanosleep(&pause, NULL);
-    if (work->runs_per_sample == 1) return TESS_OK;
+    if (work->runs_per_sample == 1 && !sampler->warm) return TESS_OK;
     double seconds, device, cpu;
     return sample(sampler, work, 1, &seconds, &device, &cpu);
 }
@@ -142,7 +142,7 @@ tess_status timing_interleaved(tess_context *ctx, struct timed *work, int count,
     int samples = options->samples ? options->samples : 15;
     double wanted = options->sample_seconds > 0 ? options->sample_seconds : 0.01;
     struct sampler sampler = {ctx, options->clock ? options->clock : timing_now,
-                              queue_profiles(ctx)};
+                              queue_profiles(ctx), options->warm};
     double *seconds = calloc((size_t)(2 * samples * count), sizeof *seconds);
     if (!seconds)
         return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "timing: no memory for samples");

@@ -23,6 +23,8 @@ struct timed {
 struct timing_options {
     int samples;           /* of each piece; 0: 15 */
     double sample_seconds; /* a sample is as many runs as take this long; 0: 0.01 */
+    bool
+        warm; /* before each sample a run that is not counted, also of long runs: where pauses differ, so do processors' clocks after them */
     double (*clock)(void); /* seconds; NULL: timing_now. For tests */
 };
 
