@@ -316,10 +316,10 @@ tess_status runner_verify_winner(struct runner *runner, const char *printed, dou
     tess_status status = runner_ensure_worker(runner, error);
     if (!status) status = make_subject(runner, printed, error, &names, &subject);
     if (status) return status;
-    runner->builds += 3;
+    runner->builds += 6; /* three problems, both orders */
     trial.status = runner_ask_timed(
         runner, json_pack("{s:s, s:s, s:f}", "do", "winner", "config", printed, "macs", macs),
-        3 * runner->options.build_seconds + 5 * runner_run_deadline(runner) + 1e-7 * macs, &reply,
+        6 * runner->options.build_seconds + 5 * runner_run_deadline(runner) + 1e-7 * macs, &reply,
         trial.cause, sizeof trial.cause, &runner->prepared);
     trial.max_err = runner_real(reply, "max_err");
     json_decref(reply);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/context.h"
 #include "core/tensor.h"
 #include "tuner/float64.h"
 
@@ -86,28 +87,92 @@ static void check_samples(const struct instance *instance, const float *result,
     }
 }
 
-tess_status verify_instance(struct instance *instance, struct verdict *out) {
+/* Two runs; first receives the result. */
+static tess_status verify_runs(struct instance *instance, float *first, struct verdict *verdict) {
     struct workbench *bench = instance->bench;
     size_t count = bench->operand[workbench_result(bench)].elements;
-    struct verdict verdict = {.right = true};
-    tess_status status = TESS_OUT_OF_HOST_MEMORY;
-    float *first = malloc(count * sizeof *first), *second = malloc(count * sizeof *second);
-    if (!first || !second) {
-        context_fail(bench->ctx, status, "tune: no memory for results");
-        goto done;
+    float *second = malloc(count * sizeof *second);
+    if (!second)
+        return context_fail(bench->ctx, TESS_OUT_OF_HOST_MEMORY, "tune: no memory for results");
+    tess_status status = run_once(instance, first, verdict);
+    if (!status) status = run_once(instance, second, verdict);
+    if (!status) {
+        check_finite(first, count, verdict);
+        check_samples(instance, first, verdict);
+        if (memcmp(first, second, count * sizeof *first) != 0)
+            reject(verdict, "%s",
+                   "two runs differ: a race, or a result that depends on what was there");
     }
-    status = run_once(instance, first, &verdict);
-    if (!status) status = run_once(instance, second, &verdict);
-    if (status) goto done;
-    check_finite(first, count, &verdict);
-    check_samples(instance, first, &verdict);
-    if (memcmp(first, second, count * sizeof *first) != 0)
-        reject(&verdict, "%s",
-               "two runs differ: a race, or a result that depends on what was there");
-    *out = verdict;
-done:
-    free(first);
     free(second);
+    return status;
+}
+
+tess_status verify_instance(struct instance *instance, struct verdict *out) {
+    struct workbench *bench = instance->bench;
+    struct verdict verdict = {.right = true};
+    float *first = malloc(bench->operand[workbench_result(bench)].elements * sizeof *first);
+    if (!first)
+        return context_fail(bench->ctx, TESS_OUT_OF_HOST_MEMORY, "tune: no memory for results");
+    tess_status status = verify_runs(instance, first, &verdict);
+    if (!status) *out = verdict;
+    free(first);
+    return status;
+}
+
+/* ---------------------------------------------------------------- both orders */
+
+/* Not bit for bit: it is another program, whose multiply-adds the compiler may have fused otherwise. */
+static void check_order(const struct instance *instance, const float *first, const float *reversed,
+                        struct verdict *verdict) {
+    const struct workbench *bench = instance->bench;
+    size_t count = bench->operand[workbench_result(bench)].elements;
+    double growth = conv_algo_error_growth(instance->algo, &bench->problem, &instance->config);
+    for (size_t i = 0; i < count; i++) {
+        double bound = float64_bound(&bench->problem, (double)first[i], growth);
+        if (fabs((double)reversed[i] - (double)first[i]) <= bound) continue;
+        char text[100];
+        snprintf(text, sizeof text, "element %zu is %.9g, and %.9g", i, (double)first[i],
+                 (double)reversed[i]);
+        reject(verdict,
+               "%s with ids counted from the end: work-groups or work-items are not independent",
+               text);
+        return;
+    }
+}
+
+static tess_status verify_reversed(struct workbench *bench, const char *printed, const float *first,
+                                   struct verdict *verdict) {
+    size_t count = bench->operand[workbench_result(bench)].elements;
+    struct instance *instance = NULL;
+    float *reversed = malloc(count * sizeof *reversed);
+    if (!reversed)
+        return context_fail(bench->ctx, TESS_OUT_OF_HOST_MEMORY, "tune: no memory for results");
+    bench->ctx->reversed_ids = true;
+    tess_status status = instance_create(bench, printed, &instance);
+    bench->ctx->reversed_ids = false;
+    if (!status) status = run_once(instance, reversed, verdict);
+    if (!status) {
+        check_order(instance, first, reversed, verdict);
+        check_finite(reversed, count, verdict);
+        check_samples(instance, reversed, verdict);
+    }
+    instance_destroy(instance);
+    free(reversed);
+    return status;
+}
+
+tess_status verify_both_orders(struct workbench *bench, const char *printed, struct verdict *out) {
+    struct verdict verdict = {.right = true};
+    struct instance *instance = NULL;
+    float *first = malloc(bench->operand[workbench_result(bench)].elements * sizeof *first);
+    if (!first)
+        return context_fail(bench->ctx, TESS_OUT_OF_HOST_MEMORY, "tune: no memory for results");
+    tess_status status = instance_create(bench, printed, &instance);
+    if (!status) status = verify_runs(instance, first, &verdict);
+    instance_destroy(instance);
+    if (!status && verdict.right) status = verify_reversed(bench, printed, first, &verdict);
+    if (!status) *out = verdict;
+    free(first);
     return status;
 }
 
@@ -130,12 +195,9 @@ static tess_status verify_on(struct workbench *bench, const tess_conv_desc *desc
         !conv_config_valid(algo, &problem, &ctx->device, &config))
         return TESS_OK;
     struct workbench *other = NULL;
-    struct instance *instance = NULL;
     status = workbench_create(ctx, &problem, macs, false, &other);
-    if (!status) status = instance_create(other, printed, &instance);
-    if (!status) status = verify_instance(instance, out);
+    if (!status) status = verify_both_orders(other, printed, out);
     if (!status) *fits = true;
-    instance_destroy(instance);
     workbench_destroy(other);
     if (!status && !out->right) {
         char key[TESS_CONV_KEY_SIZE], cause[sizeof out->cause];

@@ -29,6 +29,8 @@ struct tess_context {
     bool
         own_kernels_only; /* no CLBlast, which compiles on its own: with a bundle, and while one is made */
     bool no_programs; /* program_get and program_kernel make empty shells: for what nobody runs */
+    bool
+        reversed_ids; /* program_get makes programs that number work-items and groups from the end: program.h */
     void (*slow_build)(void *user); /* NULL: nobody. After a build that no cache had */
     void *slow_build_user;
     bool clblast_tuned;           /* CLBlast's parameters were looked up in the tuning database */

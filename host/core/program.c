@@ -14,6 +14,7 @@
 struct program {
     struct program *next;
     char *file, *options, *config;
+    bool reversed;         /* ctx->reversed_ids was set */
     unsigned char key[32]; /* program_cache_key */
     cl_program cl;
 };
@@ -201,10 +202,29 @@ static tess_status load_bundled(tess_context *ctx, struct program *program) {
     return TESS_OK;
 }
 
+/* A macro does not expand itself again: within, the names are the functions. No launch here has an offset. */
+static const char reversing[] =
+    "#define get_global_id(d) (get_global_size(d) - 1 - get_global_id(d))\n"
+    "#define get_group_id(d) (get_num_groups(d) - 1 - get_group_id(d))\n"
+    "#define get_local_id(d) (get_local_size(d) - 1 - get_local_id(d))\n";
+
+/* *source becomes the longer text. */
+static tess_status reverse_ids(tess_context *ctx, char **source) {
+    size_t size = strlen(*source) + 1;
+    char *text = malloc(sizeof reversing - 1 + size);
+    if (!text) return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "building kernels: out of memory");
+    memcpy(text, reversing, sizeof reversing - 1);
+    memcpy(text + sizeof reversing - 1, *source, size);
+    free(*source);
+    *source = text;
+    return TESS_OK;
+}
+
 static tess_status make(tess_context *ctx, struct program *program) {
     char *source = NULL;
     if (ctx->no_programs) return TESS_OK;
     tess_status status = program_source(ctx, program->file, &source);
+    if (!status && program->reversed) status = reverse_ids(ctx, &source);
     if (!status) status = program_cache_key(ctx, source, program->options, program->key);
     if (status) goto done;
     tell(ctx, program, source, NULL);
@@ -230,12 +250,13 @@ tess_status program_get(tess_context *ctx, const char *file, const char *options
     tess_status status = TESS_OUT_OF_HOST_MEMORY;
     struct program *program = calloc(1, sizeof *program);
     if (!program) goto no_memory;
+    program->reversed = ctx->reversed_ids;
     program->options = full_options(options ? options : "");
     program->file = strdup(file);
     program->config = strdup(config);
     if (!program->options || !program->file || !program->config) goto no_memory;
     for (struct program *known = ctx->programs; known; known = known->next)
-        if (known->cl && strcmp(known->file, file) == 0 &&
+        if (known->cl && known->reversed == program->reversed && strcmp(known->file, file) == 0 &&
             strcmp(known->options, program->options) == 0) {
             program_free(program);
             *out = known;

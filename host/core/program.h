@@ -17,6 +17,12 @@ struct program;
 tess_status program_get(tess_context *ctx, const char *file, const char *options,
                         const char *config, struct program **out);
 
+/* While ctx->reversed_ids is set, program_get finds and builds other programs: of the same text, but work-item i of n is the
+   one that calls itself n - 1 - i in every dimension, and groups and local ids likewise. A device that starts groups in the
+   order of their ids, as PoCL does, then does the last part of the work first. A kernel whose parts are independent leaves
+   the same; one that writes into another part's result, which that part then overwrites, does not. For tests and the tuner's
+   verification: such a program is a little slower. Plain text in front of the source; the hash of the source is the same. */
+
 /* A new kernel object, which the caller ends with kernel_release. */
 tess_status program_kernel(tess_context *ctx, struct program *program, const char *name,
                            cl_kernel *out);
