@@ -6,7 +6,7 @@
 
 #include "ops/conv/conv_problem.h"
 
-enum { CONV_PARAMS_MAX = 12, CONV_VALUES_MAX = 12, CONV_CONFIG_SIZE = 160 };
+enum { CONV_PARAMS_MAX = 12, CONV_VALUES_MAX = 13, CONV_CONFIG_SIZE = 160 };
 
 /* Bits of conv_param.passes. */
 enum {

@@ -10,7 +10,7 @@
 
 #define IN_ROWS (CONV_IN_FWD | CONV_IN_BWD_DATA)
 static const struct conv_param params[PARAM_COUNT] = {
-    [WT] = {"wt", IN_ROWS, 12, {1, 2, 3, 4, 6, 7, 8, 10, 12, 13, 14, 28}},
+    [WT] = {"wt", IN_ROWS, 13, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 13, 14, 28}},
     [KV] = {"kv", CONV_IN_ALL, 4, {1, 2, 3, 4}},
     [NT] = {"nt", IN_ROWS, 3, {1, 2, 4}},
     [CT] = {"ct", CONV_IN_BWD_WEIGHTS, 11, {1, 2, 3, 4, 6, 8, 10, 12, 13, 14, 28}},
@@ -111,10 +111,9 @@ static bool applicable(const struct conv_problem *p, const tess_device_info *dev
     return packed_floats(p, &widest) <= INT32_MAX;
 }
 
-/* Accumulators, one set of vectors and a scalar fit the registers. */
 static bool registers_fit(const tess_device_info *device, int accumulators, int vectors) {
-    int needed = (accumulators + vectors) * register_parts(device) + 1;
-    return needed <= vector_registers(device) + 1 || accumulators == 1;
+    int needed = (accumulators + vectors) * register_parts(device);
+    return needed <= tile_registers(device) || accumulators == 1;
 }
 /* Fewer accumulators than this do not cover the multiply-add's latency or share too few loads. */
 static int useful_accumulators(const tess_device_info *device) {
@@ -133,6 +132,8 @@ static bool row_tile_fits(const struct conv_problem *p, const tess_device_info *
     const int *v = config->value;
     if (!is_rows(p)) return true;
     int pixels = dest_row_pixels(p);
+    if (v[WT] == 5 && register_parts(device) == 1)
+        return false; /* among few registers it fits rows of 14 and 28 */
     if (v[WT] > pixels || !registers_fit(device, v[WT] * v[KV], v[KV])) return false;
     return 2 * v[WT] > pixels || 3 * v[WT] * v[KV] >= useful_accumulators(device);
 }

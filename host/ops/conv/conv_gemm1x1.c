@@ -91,7 +91,7 @@ static bool block_fits(const struct conv_problem *p, const tess_device_info *dev
     return kv == 1 || ((kv - 1) * LANES < channels && 10 * padded(channels, kv) <= 11 * best);
 }
 static bool in_registers(const tess_device_info *device, int rows, int vectors) {
-    return (rows + 1) * vectors * register_parts(device) <= vector_registers(device);
+    return (rows + 1) * vectors * register_parts(device) <= tile_registers(device);
 }
 /* The largest tile that fits the registers; one vector, which needs more loads, is for few channels or few registers. */
 static bool row_tile_fits(const struct conv_problem *p, const tess_device_info *device,
@@ -99,7 +99,7 @@ static bool row_tile_fits(const struct conv_problem *p, const tess_device_info *
     int mr = config->value[MR], kv = config->value[KV], larger = 0;
     if (!is_rows(p)) return true;
     if (kv == 1 && dest_channels(p) > LANES && register_parts(device) == 1) return false;
-    if (mr > 1 && !in_registers(device, mr, kv)) return false;
+    if ((mr > 1 || kv > 1) && !in_registers(device, mr, kv)) return false;
     for (int i = 0; i < params[MR].count; i++)
         larger += params[MR].values[i] > mr && in_registers(device, params[MR].values[i], kv);
     return larger == 0;

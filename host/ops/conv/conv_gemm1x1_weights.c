@@ -53,7 +53,7 @@ static bool past_caches(const struct conv_problem *p, const struct conv_config *
    needs more loads, is for few channels or few registers. */
 static bool tile_fits(const struct conv_problem *p, const tess_device_info *device, int sums,
                       int vectors) {
-    int needed = (sums + vectors) * register_parts(device), all = vector_registers(device);
+    int needed = (sums + vectors) * register_parts(device), all = tile_registers(device);
     if (needed > all && sums > 1) return false;
     bool few = dest_channels(p) <= LANES || needed > sums + vectors;
     return vectors == 1 ? few && 3 * needed > all : 2 * needed > all;

@@ -94,10 +94,9 @@ static bool applicable(const struct conv_problem *p, const tess_device_info *dev
                (int64_t)(device->local_memory < INT32_MAX ? device->local_memory : INT32_MAX);
 }
 
-/* Accumulators, one set of vectors and a scalar fit the registers. */
 static bool registers_fit(const tess_device_info *device, int accumulators, int vectors) {
-    int needed = (accumulators + vectors) * register_parts(device) + 1;
-    return needed <= vector_registers(device) + 1 || accumulators == 1;
+    int needed = (accumulators + vectors) * register_parts(device);
+    return needed <= tile_registers(device) || accumulators == 1;
 }
 /* Fewer accumulators than this do not cover the multiply-add's latency or share too few loads. */
 static int useful_accumulators(const tess_device_info *device) {

@@ -159,6 +159,9 @@ static int registers_needed(const tess_device_info *device, const struct conv_co
     int kv = config->value[KV], wt = config->value[WT];
     return (wt * kv + kv) * vector_parts(device) + 1;
 }
+static int registers_there(const tess_device_info *device) {
+    return item_width(device) == 1 ? vector_registers(device) + 1 : tile_registers(device) + 1;
+}
 
 /* Windows of 4 x 4 and 6 x 6. */
 static bool tile_fits(const struct conv_problem *p, const tess_device_info *device,
@@ -175,13 +178,14 @@ static bool block_fits(const struct conv_problem *p, const tess_device_info *dev
     return kv == 1 || (kv - 1) * LANES < shape_of(p).kg;
 }
 
-/* Accumulators fill at least three quarters of the registers and do not overflow them by more than one. */
+/* Accumulators fill at least three quarters of the registers. */
 static bool registers_fit(const struct conv_problem *p, const tess_device_info *device,
                           const struct conv_config *config) {
     if (config->value[WT] == SMALLEST_WT && config->value[KV] == 1) return true;
-    int needed = registers_needed(device, config), have = vector_registers(device);
+    int needed = registers_needed(device, config);
     bool narrow = shape_of(p).kg <= LANES; /* no wider blocks there */
-    return needed <= have + 1 && (narrow || 4 * needed > 3 * have);
+    return needed <= registers_there(device) &&
+           (narrow || 4 * needed > 3 * vector_registers(device));
 }
 
 static bool chunk_fits(const struct conv_problem *p, const tess_device_info *device,
