@@ -41,6 +41,7 @@ void runner_destroy(struct runner *runner) {
     if (!runner) return;
     worker_kill(&runner->link);
     json_decref(runner->hashes);
+    twins_clear(&runner->twins);
     free(runner);
 }
 
@@ -79,6 +80,7 @@ tess_status runner_open(struct runner *runner, const struct conv_problem *proble
     char cause[512] = "";
     runner->open = false;
     runner->anchor[0] = '\0';
+    twins_clear(&runner->twins);
     for (int i = 0; i < RUNNER_RESTARTS_MAX; i++) {
         tess_status status = runner_ensure_worker(runner, error);
         if (status) return status;
@@ -174,8 +176,13 @@ static void attempt(struct runner *runner, const char *printed, const struct wis
     trial->status = runner_send_build(runner, printed, runner->trials, &reply, trial->cause, size);
     trial->build_seconds = timing_now() - start;
     trial->bytes = (size_t)runner_real(reply, "bytes");
+    const char *told = json_string_value(json_object_get(reply, "identity"));
+    char identity[IDENTITY_SIZE];
+    snprintf(identity, sizeof identity, "%s", told ? told : "");
     json_decref(reply);
-    if (trial->status != DB_OK) return;
+    if (trial->status != DB_OK ||
+        twins_find(&runner->twins, identity, printed, wish->samples, trial))
+        return;
     json_t *request = json_pack("{s:s, s:I}", "do", "verify", "trial", (json_int_t)runner->trials);
     trial->status = runner_ask_timed(runner, request, runner_run_deadline(runner), &reply,
                                      trial->cause, size, &trial->verify_seconds);
@@ -191,6 +198,7 @@ static void attempt(struct runner *runner, const char *printed, const struct wis
     trial->clock = runner_real(reply, "clock");
     measured->sample_count = read_samples(reply, measured->samples);
     json_decref(reply);
+    if (trial->status == DB_OK) twins_add(&runner->twins, identity, printed, wish->samples, trial);
 }
 
 /* An anchor this many times slower than a candidate makes trials long, and is left for it. */
@@ -199,7 +207,7 @@ static const double anchor_slow = 1.5;
 /* Makes the candidate the anchor where there is none, or the old one is too slow. */
 static void adopt_if_due(struct runner *runner, const char *printed, const struct trial *trial) {
     char cause[64];
-    if (trial->status != DB_OK ||
+    if (trial->status != DB_OK || trial->twin ||
         (runner->anchor[0] && trial->seconds * anchor_slow >= runner->reference))
         return;
     snprintf(runner->anchor, sizeof runner->anchor, "%s", printed);
@@ -263,6 +271,7 @@ static tess_status try(struct runner *runner, const char *printed, const struct 
     if (status) return status;
     runner->trials++;
     attempt(runner, printed, wish, &trial, &measured);
+    runner->trials -= trial.twin;
     if (rival) break_tie(&trial, rival);
     status = record(runner, trial.id, &trial, &measured, error);
     if (status) return status;

@@ -28,8 +28,9 @@ struct trial {
        starting workers and the database; what a problem's opening and a winner's verification took counts as verification of the next trial. */
     double build_seconds, verify_seconds, run_seconds, search_seconds;
     size_t bytes;
-    int64_t id; /* of its row */
-    char cause[256];
+    int64_t id;      /* of its row */
+    bool twin;       /* not timed: the time is that of identical work, which cause names */
+    char cause[256]; /* of a failure; a twin's */
 };
 
 struct runner;

@@ -3,6 +3,7 @@
 #define TESSERA_TUNER_RUNNER_INTERNAL_H
 
 #include "tuner/runner.h"
+#include "tuner/twins.h"
 
 enum { RUNNER_RESTARTS_MAX = 3 }; /* in a row, without a trial in between */
 
@@ -18,6 +19,7 @@ struct runner {
     bool open;
     struct conv_problem problem;
     bool strict;
+    struct twins twins;            /* of the problem that is open */
     char anchor[CONV_CONFIG_SIZE]; /* what all others are timed against; "": none */
     double reference;              /* seconds of the anchor */
     double since;                  /* the moment up to which time is accounted for in trials */

@@ -166,7 +166,7 @@ static tess_status try_candidate(struct tune_layer *layer, const struct layer_tu
         status = runner_try(turn->runner, printed, layer->best >= 0 ? layer->best_seconds : 0,
                             error, &trial);
         if (status) return status;
-        layer->evaluations++;
+        layer->evaluations += !trial.twin;
         layer->failures += trial.status != DB_OK;
         if (trial.status == DB_OK) {
             learn(layer, candidate, trial.seconds, trial.mad);

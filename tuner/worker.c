@@ -12,6 +12,7 @@
 #include "db/db.h"
 #include "ops/conv/conv_advice.h"
 #include "tuner/faults.h"
+#include "tuner/identity.h"
 #include "tuner/measure.h"
 #include "tuner/message.h"
 #include "tuner/verify.h"
@@ -20,6 +21,7 @@
 struct worker {
     tess_context *ctx;
     struct workbench *bench;
+    struct identity *identity; /* NULL: no memory for it */
     struct instance *candidate, *anchor;
     struct faults faults;
     struct worker_fc fc;
@@ -135,9 +137,11 @@ static json_t *do_build(struct worker *worker, const json_t *request) {
     tess_status status =
         instance_create(worker->bench, text_of(request, "config"), &worker->candidate);
     if (status) return failed(worker, status);
-    return json_pack("{s:i, s:f, s:I}", "status", DB_OK, "build_seconds",
+    char identity[IDENTITY_SIZE] = "";
+    if (worker->identity) identity_of(worker->identity, worker->candidate, identity);
+    return json_pack("{s:i, s:f, s:I, s:s}", "status", DB_OK, "build_seconds",
                      worker->candidate->build_seconds, "bytes",
-                     (json_int_t)worker->candidate->bytes);
+                     (json_int_t)worker->candidate->bytes, "identity", identity);
 }
 
 static json_t *do_verify(struct worker *worker, const json_t *request) {
@@ -288,10 +292,12 @@ int worker_main(const struct worker_setup *setup) {
     signal(SIGSEGV, SIG_DFL);
     signal(SIGBUS, SIG_DFL);
     signal(SIGILL, SIG_DFL);
+    worker.identity = identity_create(worker.ctx);
     if (setup->db) db_advise(worker.ctx, setup->db); /* advice is welcome, not needed */
     if (message_send(worker.out, greeting(&worker))) serve(&worker);
     drop_instances(&worker);
     workbench_destroy(worker.bench);
+    identity_destroy(worker.identity);
     tess_context_destroy(worker.ctx);
     return 0;
 }

@@ -3,7 +3,7 @@
 
    (greeting)                             status, device (see worker_device), hashes {algorithm: kernel hash}, peak (FLOP/s; 0: not wanted)
    do open, problem, pass, strict, macs, cold   status, default (the planner's answer without what was measured), warm [...] (advice)
-   do build, config, trial                status, bytes, build_seconds; the configuration becomes the candidate
+   do build, config, trial                status, bytes, build_seconds, identity (see identity.h); the configuration becomes the candidate
    do verify, trial                       status, max_err
    do race, trial, reference, ...         status, seconds, mad, ratio, clock, samples [...]; see measure.h
    do adopt                               status; the candidate becomes the anchor

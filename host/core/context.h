@@ -7,6 +7,8 @@
 struct program;      /* core/program.h */
 struct conv_advisor; /* ops/conv/conv_advice.h */
 struct program_event;
+struct kernel_range; /* core/program.h */
+struct kernel_arg;
 struct kernel_bundle; /* core/kernel_bundle.h */
 struct plan_record;
 
@@ -24,6 +26,9 @@ struct tess_context {
     struct program *programs; /* built so far: a list owned by the context */
     void (*program_observer)(void *user, const struct program_event *event); /* NULL: nobody */
     void *program_observer_user;
+    void (*kernel_observer)(void *user, cl_kernel kernel, const struct kernel_range *range,
+                            const struct kernel_arg *args, unsigned count); /* NULL: nobody */
+    void *kernel_observer_user;
     struct kernel_bundle *bundle; /* NULL: none. Where all programs come from; owned */
     struct plan_record *plans;    /* NULL: nobody wants to know. What was planned; borrowed */
     bool

@@ -28,6 +28,10 @@ static tess_status fail_launch(tess_context *ctx, cl_kernel kernel,
 
 tess_status kernel_enqueue(tess_context *ctx, cl_kernel kernel, const struct kernel_range *range,
                            const struct kernel_arg *args, unsigned count, const char *what) {
+    if (ctx && ctx->kernel_observer && range && (args || !count)) {
+        ctx->kernel_observer(ctx->kernel_observer_user, kernel, range, args, count);
+        return TESS_OK;
+    }
     if (!ctx || !kernel || !range || (!args && count) || !what)
         return context_fail(ctx, TESS_INVALID_ARGUMENT, "kernel_enqueue: an argument is NULL");
     for (unsigned i = 0; i < count; i++) {
@@ -41,4 +45,9 @@ tess_status kernel_enqueue(tess_context *ctx, cl_kernel kernel, const struct ker
     if (code != CL_SUCCESS) return fail_launch(ctx, kernel, range, code, what);
     ctx->counters.kernels_enqueued++;
     return TESS_OK;
+}
+
+void kernel_observe(tess_context *ctx, kernel_observer *observer, void *user) {
+    ctx->kernel_observer = observer;
+    ctx->kernel_observer_user = user;
 }

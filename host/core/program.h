@@ -82,4 +82,9 @@ struct kernel_range {
 tess_status kernel_enqueue(tess_context *ctx, cl_kernel kernel, const struct kernel_range *range,
                            const struct kernel_arg *args, unsigned count, const char *what);
 
+/* Gets what kernel_enqueue is called with, which then enqueues nothing. */
+typedef void kernel_observer(void *user, cl_kernel kernel, const struct kernel_range *range,
+                             const struct kernel_arg *args, unsigned count);
+void kernel_observe(tess_context *ctx, kernel_observer *observer, void *user); /* NULL: nobody */
+
 #endif
