@@ -381,7 +381,7 @@ static void bad_arguments_are_refused(void **state) {
     tess_tensor *space = check_tensor(ctx, desc_vector(floats), NULL);
     tess_batch_norm_args fine = {
         .x = x, .y = x, .saved_mean = v, .saved_invstd = v, .workspace = space};
-    tess_batch_norm_args forward[] = {fine, fine, fine, fine, fine, fine, fine, fine};
+    tess_batch_norm_args forward[] = {fine, fine, fine, fine, fine, fine, fine, fine, fine};
     forward[0].x = v;
     forward[1].y = NULL;
     forward[2].saved_mean = w;
@@ -390,6 +390,7 @@ static void bad_arguments_are_refused(void **state) {
     forward[5].running_mean = v;
     forward[6].scale = w;
     forward[7].workspace = NULL;
+    forward[8].residual = x; /* the operator was made without */
     for (size_t i = 0; i < sizeof forward / sizeof forward[0]; i++)
         assert_int_not_equal(tess_batch_norm_forward_training(op, &forward[i]), TESS_OK);
     assert_true(strlen(tess_context_last_error(ctx)) > 0);

@@ -116,6 +116,35 @@ static void test_bad_arguments(void **state) {
     assert_int_equal(tess_conv_plan_create(ctx, NULL, NULL, &plan), TESS_INVALID_ARGUMENT);
 }
 
+/* They would be ignored, and the result would be another than the caller thinks. */
+static void test_unasked_arguments(void **state) {
+    tess_context *ctx = *state;
+    const tess_conv_desc d = {.n = 1, .c = 4, .h = 5, .w = 5, .k = 4, .r = 3, .s = 3};
+    tess_tensor *x = check_tensor(ctx, desc_nhwc(1, 4, 5, 5), NULL);
+    tess_tensor *w = check_tensor(ctx, desc_rsck(3, 3, 4, 4), NULL);
+    tess_tensor *y = check_tensor(ctx, desc_nhwc(1, 4, 3, 3), NULL);
+    tess_tensor *bias = check_tensor(ctx, desc_vector(4), NULL);
+    const struct {
+        tess_conv_pass pass;
+        tess_conv_args args;
+        const char *what;
+    } cases[] = {
+        {TESS_CONV_FWD, {.x = x, .w = w, .y = y, .bias = bias}, "bias: given"},
+        {TESS_CONV_FWD, {.x = x, .w = w, .y = y, .residual = y}, "residual: given"},
+        {TESS_CONV_BWD_DATA, {.x = x, .w = w, .y = y, .bias = bias}, "bias: given"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tess_conv_plan *plan = NULL;
+        const tess_conv_options options = {.pass = cases[i].pass, .algo = "generic"};
+        assert_ok(ctx, tess_conv_plan_create(ctx, &d, &options, &plan));
+        assert_int_equal(tess_conv_plan_enqueue(plan, &cases[i].args), TESS_INVALID_ARGUMENT);
+        assert_non_null(strstr(tess_context_last_error(ctx), cases[i].what));
+        tess_conv_plan_destroy(plan);
+    }
+    tess_tensor_destroy(x), tess_tensor_destroy(w), tess_tensor_destroy(y);
+    tess_tensor_destroy(bias);
+}
+
 /* Lecture numbers: AlexNet's first layer. */
 static void test_output_size(void **state) {
     (void)state;
@@ -141,6 +170,7 @@ int main(void) {
         cmocka_unit_test(test_output_size),
         cmocka_unit_test(test_impossible_problems),
         cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_unasked_arguments),
     };
     return cmocka_run_group_tests(tests, check_setup, check_teardown);
 }

@@ -364,6 +364,8 @@ static void test_bad_arguments(void **state) {
         if (!strstr(tess_context_last_error(ctx), bad[i].part))
             fail_msg("'%s' does not say '%s'", tess_context_last_error(ctx), bad[i].part);
     }
+    tess_conv_args unasked = {.x = x, .w = w, .y = y, .bias = y, .residual = y};
+    assert_int_not_equal(tess_conv_transpose_enqueue(op, &unasked), TESS_OK);
     assert_int_equal(tess_conv_transpose_enqueue(op, NULL), TESS_INVALID_ARGUMENT);
     assert_int_equal(tess_conv_transpose_enqueue(NULL, NULL), TESS_INVALID_ARGUMENT);
     assert_string_equal(tess_conv_transpose_info(NULL).algo, "");

@@ -481,6 +481,17 @@ static void bad_arguments_are_refused(void **state) {
     assert_int_equal(tess_pool_backward(pool, NULL), TESS_INVALID_ARGUMENT);
     assert_int_equal(tess_pool_forward(pool, NULL), TESS_INVALID_ARGUMENT);
     assert_int_equal(tess_pool_forward(NULL, &forward[0]), TESS_INVALID_ARGUMENT);
+    tess_pool_destroy(pool);
+
+    good.mode = TESS_POOL_AVG; /* takes neither */
+    assert_ok(ctx, tess_pool_create(ctx, &good, &pool));
+    tess_pool_args unasked[] = {{.x = x, .y = y, .scale = v},
+                                {.x = x, .y = y, .bias = v},
+                                {.x = x, .y = y, .positions = y}};
+    for (size_t i = 0; i < sizeof unasked / sizeof unasked[0]; i++)
+        assert_int_equal(tess_pool_forward(pool, &unasked[i]), TESS_INVALID_ARGUMENT);
+    backward = (tess_pool_grad_args){.dy = y, .dx = x, .dscale = v};
+    assert_int_equal(tess_pool_backward(pool, &backward), TESS_INVALID_ARGUMENT);
     tess_tensor_destroy(x);
     tess_tensor_destroy(y);
     tess_tensor_destroy(v);

@@ -263,8 +263,10 @@ static tess_status check_forward(tess_batch_norm *op, const tess_batch_norm_args
         return context_fail(ctx, TESS_INVALID_ARGUMENT, "batch norm: args is NULL; give them");
     tess_status status = expect_desc(ctx, args->x, &op->x, "batch norm: x");
     if (!status) status = expect_desc(ctx, args->y, &op->x, "batch norm: y");
-    if (!status && op->desc.residual)
-        status = expect_desc(ctx, args->residual, &op->x, "batch norm: residual");
+    if (!status)
+        status = op->desc.residual
+                     ? expect_desc(ctx, args->residual, &op->x, "batch norm: residual")
+                     : expect_absent(ctx, args->residual, "batch norm: residual");
     if (!status) status = expect_vector(op, args->scale, true, "batch norm: scale");
     if (!status) status = expect_vector(op, args->bias, true, "batch norm: bias");
     if (status) return status;

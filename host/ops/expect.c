@@ -41,6 +41,14 @@ tess_status expect_workspace(tess_context *ctx, const tess_tensor *tensor, size_
                         bytes);
 }
 
+tess_status expect_absent(tess_context *ctx, const tess_tensor *tensor, const char *what) {
+    if (!tensor) return TESS_OK;
+    return context_fail(ctx, TESS_INVALID_ARGUMENT,
+                        "%s: given to an operator that was made without; pass NULL, or ask for it "
+                        "where the operator is made",
+                        what);
+}
+
 tess_status expect_activation(tess_context *ctx, tess_act act, const char *what) {
     if ((unsigned)act.kind >= ACTIVATION_COUNT)
         return context_fail(ctx, TESS_INVALID_ARGUMENT,

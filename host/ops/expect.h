@@ -12,6 +12,9 @@ tess_status expect_desc(tess_context *ctx, const tess_tensor *tensor, const tess
 tess_status expect_workspace(tess_context *ctx, const tess_tensor *tensor, size_t bytes,
                              const char *what);
 
+/* tensor is NULL: the operator was made without it and would ignore it. */
+tess_status expect_absent(tess_context *ctx, const tess_tensor *tensor, const char *what);
+
 /* act.kind is one of the enum, alpha is finite and not negative. */
 tess_status expect_activation(tess_context *ctx, tess_act act, const char *what);
 

@@ -179,6 +179,13 @@ size_t tess_pool_workspace(const tess_pool *pool) {
     return tess_tensor_desc_bytes(&pool->y) + column_sum_workspace(output_rows(pool), pool->y.c);
 }
 
+/* C values with weighted pooling, nothing else. */
+static tess_status expect_parameter(const tess_pool *pool, const tess_tensor *tensor,
+                                    const char *what) {
+    if (pool->desc.mode != TESS_POOL_WEIGHTED) return expect_absent(pool->ctx, tensor, what);
+    return tensor_expect(pool->ctx, tensor, TESS_F32, (size_t)pool->x.c, what);
+}
+
 tess_status tess_pool_forward(tess_pool *pool, const tess_pool_args *args) {
     if (!pool) return TESS_INVALID_ARGUMENT;
     tess_context *ctx = pool->ctx;
@@ -188,13 +195,12 @@ tess_status tess_pool_forward(tess_pool *pool, const tess_pool_args *args) {
     at.dtype = TESS_I32;
     tess_status status = expect_desc(ctx, args->x, &pool->x, "pool: x");
     if (!status) status = expect_desc(ctx, args->y, &pool->y, "pool: y");
-    if (!status && args->positions && pool->desc.mode == TESS_POOL_MAX)
+    if (!status && pool->desc.mode != TESS_POOL_MAX)
+        status = expect_absent(ctx, args->positions, "pool: positions");
+    else if (!status && args->positions)
         status = expect_desc(ctx, args->positions, &at, "pool: positions");
-    size_t channels = (size_t)pool->x.c;
-    if (!status && weighted)
-        status = tensor_expect(ctx, args->scale, TESS_F32, channels, "pool: scale");
-    if (!status && weighted)
-        status = tensor_expect(ctx, args->bias, TESS_F32, channels, "pool: bias");
+    if (!status) status = expect_parameter(pool, args->scale, "pool: scale");
+    if (!status) status = expect_parameter(pool, args->bias, "pool: bias");
     if (status) return status;
 
     struct kernel_range range = launch_range(ctx, (size_t)pool->shape.out.items, pool->local);
@@ -211,8 +217,6 @@ tess_status tess_pool_forward(tess_pool *pool, const tess_pool_args *args) {
 
 static tess_status backward_check(tess_pool *pool, const tess_pool_grad_args *args) {
     tess_context *ctx = pool->ctx;
-    bool weighted = pool->desc.mode == TESS_POOL_WEIGHTED;
-    size_t channels = (size_t)pool->x.c;
     tess_status status = expect_desc(ctx, args->dy, &pool->y, "pool: dy");
     if (!status && args->dx) status = expect_desc(ctx, args->dx, &pool->x, "pool: dx");
     if (!status && pool->desc.mode == TESS_POOL_MAX && args->dx) {
@@ -220,11 +224,11 @@ static tess_status backward_check(tess_pool *pool, const tess_pool_grad_args *ar
         at.dtype = TESS_I32;
         status = expect_desc(ctx, args->positions, &at, "pool: positions");
     }
-    if (status || !weighted) return status;
+    if (!status) status = expect_parameter(pool, args->scale, "pool: scale");
+    if (!status) status = expect_parameter(pool, args->dscale, "pool: dscale");
+    if (!status) status = expect_parameter(pool, args->dbias, "pool: dbias");
+    if (status || pool->desc.mode != TESS_POOL_WEIGHTED) return status;
     status = expect_desc(ctx, args->x, &pool->x, "pool: x");
-    if (!status) status = tensor_expect(ctx, args->scale, TESS_F32, channels, "pool: scale");
-    if (!status) status = tensor_expect(ctx, args->dscale, TESS_F32, channels, "pool: dscale");
-    if (!status) status = tensor_expect(ctx, args->dbias, TESS_F32, channels, "pool: dbias");
     if (status) return status;
     return expect_workspace(ctx, args->workspace, tess_pool_workspace(pool), "pool");
 }

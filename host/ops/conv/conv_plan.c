@@ -6,6 +6,7 @@
 #include "core/kernel_bundle.h"
 #include "core/tensor.h"
 #include "ops/conv/conv_algo.h"
+#include "ops/expect.h"
 
 struct tess_conv_plan {
     tess_context *ctx;
@@ -164,9 +165,10 @@ static tess_status check_args(const tess_conv_plan *plan, const tess_conv_args *
     };
     /* backward-weights does not read w but writes it, and so on: all three are always there. */
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        if (!expected[i].needed) continue;
-        tess_status status = tensor_expect(plan->ctx, expected[i].tensor, TESS_F32,
-                                           expected[i].elements, expected[i].what);
+        tess_status status = expected[i].needed
+                                 ? tensor_expect(plan->ctx, expected[i].tensor, TESS_F32,
+                                                 expected[i].elements, expected[i].what)
+                                 : expect_absent(plan->ctx, expected[i].tensor, expected[i].what);
         if (status) return status;
     }
     if (plan->workspace &&

@@ -6,6 +6,7 @@
 #include "ops/activation.h"
 #include "ops/conv/conv_problem.h"
 #include "ops/eltwise.h"
+#include "ops/expect.h"
 
 struct tess_conv_transpose {
     tess_context *ctx;
@@ -200,7 +201,10 @@ static tess_status check_args(const tess_conv_transpose *op, const tess_conv_arg
                                            expected[i].elements, expected[i].what);
         if (status) return status;
     }
-    return TESS_OK;
+    tess_status status = TESS_OK;
+    if (!op->bias) status = expect_absent(op->ctx, args->bias, expected[3].what);
+    if (status) return status;
+    return expect_absent(op->ctx, args->residual, "transposed convolution: residual");
 }
 
 /* y = act(y + bias). */
