@@ -86,6 +86,11 @@ static int settle_resume(const struct train_request *request, const struct arg *
         return cli_usage("%s: the training in %s is of %s; leave the model away", given->model,
                          request->resume, settings->model);
     const char *name = contradiction(list, given, settings);
+    if (same_text(name, "lr"))
+        return cli_usage("--lr: contradicts the training in %s, which goes on with what it was "
+                         "started with; leave --lr away, or start a new training from its weights: "
+                         "--weights %s --out DIR",
+                         request->resume, path);
     if (name)
         return cli_usage("--%s: contradicts the training in %s, which goes on with what it was "
                          "started with; leave --%s away",

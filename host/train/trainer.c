@@ -4,6 +4,7 @@
 #include "train/evaluate.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -78,14 +79,25 @@ static tess_status warm_up(const struct trainer *t, const int *order, tess_error
     return status;
 }
 
+/* --resume would take the same steps again. what: "the loss became infinite at epoch 2"; epoch: how many are good. */
+static tess_status diverged(const struct trainer *t, int epoch, const char *what,
+                            tess_error *error) {
+    double lr = schedule_lr(&t->settings->schedule, epoch);
+    if (!epoch)
+        return error_set(error, TESS_INVALID_ARGUMENT,
+                         "training: %s; start again with a smaller --lr (it was %g)", what, lr);
+    return error_set(error, TESS_INVALID_ARGUMENT,
+                     "training: %s; start a new one with a smaller --lr (it was %g) from the last "
+                     "good epoch, %d: --weights %s --out DIR",
+                     what, lr, epoch, t->dir->last);
+}
+
 static tess_status check_loss(const struct epoch *e, int step, float loss, tess_error *error) {
     if (isfinite(loss)) return TESS_OK;
-    const struct train_settings *settings = e->trainer->settings;
-    return error_set(error, TESS_INVALID_ARGUMENT,
-                     "training: the loss became %s at epoch %d, step %d of %d; try a smaller --lr "
-                     "(it was %g); %s holds the last good epoch, %d",
-                     isnan(loss) ? "not a number" : "infinite", e->index + 1, step + 1, e->steps,
-                     schedule_lr(&settings->schedule, e->index), e->trainer->dir->last, e->index);
+    char what[128];
+    snprintf(what, sizeof what, "the loss became %s at epoch %d, step %d of %d",
+             isnan(loss) ? "not a number" : "infinite", e->index + 1, step + 1, e->steps);
+    return diverged(e->trainer, e->index, what, error);
 }
 
 static tess_status run_step(struct epoch *e, int step, uint64_t number, const tess_sgd_desc *sgd,
@@ -186,11 +198,10 @@ static tess_status check_weights(const struct trainer *t, int epoch, tess_error 
         tess_status status = check_param(t, param.value, &finite, error);
         if (status) return status;
         if (finite) continue;
-        return error_set(error, TESS_INVALID_ARGUMENT,
-                         "training: %s is no longer finite after epoch %d; try a smaller --lr (it "
-                         "was %g); %s holds the last good epoch, %d",
-                         param.name, epoch + 1, schedule_lr(&t->settings->schedule, epoch),
-                         t->dir->last, epoch);
+        char what[256];
+        snprintf(what, sizeof what, "%.200s is no longer finite after epoch %d", param.name,
+                 epoch + 1);
+        return diverged(t, epoch, what, error);
     }
     return TESS_OK;
 }
