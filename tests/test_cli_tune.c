@@ -318,7 +318,8 @@ static void test_interrupt_and_resume(void **state) {
     folder_create(folder);
     folder_path(folder, "t.db", db);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
-        struct program_result result = program_run_signal(args, signals[i], after_ms[i]);
+        struct program_result result = program_run_signal(
+            args, &(struct program_signal){.signal = signals[i], .after_ms = after_ms[i]});
         /* Before it blocks them, a signal ends it at once. */
         if (result.status == -signals[i] && i == 0) {
             program_free(&result);

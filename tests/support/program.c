@@ -57,24 +57,35 @@ static void sleep_ms(int ms) {
     nanosleep(&time, NULL);
 }
 
-static int wait_for(pid_t child, int signal, int after_ms) {
+int program_lines(const char *path) {
+    FILE *file = fopen(path, "r");
+    int lines = 0;
+    for (int c; file && (c = getc(file)) != EOF;)
+        lines += c == '\n';
+    if (file) fclose(file);
+    return lines;
+}
+
+static int wait_for(pid_t child, const struct program_signal *signal) {
     int status;
-    for (int ms = 0; signal && ms < after_ms; ms++) {
-        pid_t done = waitpid(child, &status, WNOHANG);
-        if (done == child) return status;
+    bool reached = false;
+    for (int ms = 0; signal && (!reached || ms < signal->after_ms); ms += reached) {
+        if (waitpid(child, &status, WNOHANG) == child) return status;
+        reached = reached || !signal->file || program_lines(signal->file) >= signal->lines;
         sleep_ms(1);
     }
-    if (signal) kill(child, signal);
+    if (signal) kill(child, signal->signal);
     while (waitpid(child, &status, 0) < 0)
         assert_int_equal(errno, EINTR);
     return status;
 }
 
-struct program_result program_run_signal(const char *const *args, int signal, int after_ms) {
+struct program_result program_run_signal(const char *const *args,
+                                         const struct program_signal *signal) {
     FILE *out = tmpfile(), *err = tmpfile();
     assert_non_null(out);
     assert_non_null(err);
-    int status = wait_for(start(args, out, err), signal, after_ms);
+    int status = wait_for(start(args, out, err), signal);
     return (struct program_result){
         .status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status),
         .out = read_all(out),
@@ -83,7 +94,7 @@ struct program_result program_run_signal(const char *const *args, int signal, in
 }
 
 struct program_result program_run(const char *const *args) {
-    return program_run_signal(args, 0, 0);
+    return program_run_signal(args, NULL);
 }
 
 void program_free(struct program_result *result) {

@@ -13,8 +13,18 @@ struct program_result {
    runs on a CPU. */
 struct program_result program_run(const char *const *args);
 
-/* The same, and sends it a signal after so many milliseconds, unless it has ended by then. */
-struct program_result program_run_signal(const char *const *args, int signal, int after_ms);
+/* A signal that a program gets unless it has ended by then: so many milliseconds after file has so many lines. What it waits for is what
+   the program does, so that a busy machine changes nothing. */
+struct program_signal {
+    int signal;
+    const char *file; /* need not be there yet; NULL: from the start on */
+    int lines, after_ms;
+};
+struct program_result program_run_signal(const char *const *args,
+                                         const struct program_signal *signal);
+/* Of a file; 0 if it is not there. */
+int program_lines(const char *path);
+
 void program_free(struct program_result *result);
 
 /* program_run with the arguments in place. */
