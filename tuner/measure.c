@@ -14,7 +14,7 @@ static const double abort_ratio = 3;
 /* A look at a run shorter than so many samples says more about what else the machine does. */
 static const double look_samples = 3;
 /* Before anything is timed alone: a machine that was idle, or compiled, is slow at first. */
-static const double alone_warm_up = 0.25;
+static const double alone_warm_up = 0.1;
 
 struct pair {
     double candidate[RACE_SAMPLES_MAX], anchor[RACE_SAMPLES_MAX];

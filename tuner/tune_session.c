@@ -11,7 +11,7 @@
 #include "tuner/tune_report.h"
 
 const struct tune_mode tune_modes[] = {
-    {"rapid", "a first good answer", 2.5, 0.02, 24, 4, 3, 2e7, 1, {1}},
+    {"rapid", "a first good answer", 1.2, 0.02, 24, 4, 3, 2e7, 1, {1}},
     {"normal", "nearly the best", 32, 0.15, 128, 16, 8, 2e8, 2, {0.6, 0.4}},
     {"patient", "the best that a search finds", 180, 0.5, 512, 16, 16, 1e9, 3, {0.5, 0.3, 0.2}},
     {"exhaustive", "every valid configuration", 0, 1, 0, 16, 16, 1e9, 1, {1}},

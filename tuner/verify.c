@@ -161,7 +161,8 @@ static tess_status verify_reversed(struct workbench *bench, const char *printed,
     return status;
 }
 
-tess_status verify_both_orders(struct workbench *bench, const char *printed, struct verdict *out) {
+static tess_status verify_orders(struct workbench *bench, const char *printed, bool both,
+                                 struct verdict *out) {
     struct verdict verdict = {.right = true};
     struct instance *instance = NULL;
     float *first = malloc(bench->operand[workbench_result(bench)].elements * sizeof *first);
@@ -170,17 +171,25 @@ tess_status verify_both_orders(struct workbench *bench, const char *printed, str
     tess_status status = instance_create(bench, printed, &instance);
     if (!status) status = verify_runs(instance, first, &verdict);
     instance_destroy(instance);
-    if (!status && verdict.right) status = verify_reversed(bench, printed, first, &verdict);
+    if (!status && verdict.right && both) status = verify_reversed(bench, printed, first, &verdict);
     if (!status) *out = verdict;
     free(first);
     return status;
 }
 
+tess_status verify_both_orders(struct workbench *bench, const char *printed, struct verdict *out) {
+    return verify_orders(bench, printed, true, out);
+}
+
 /* ---------------------------------------------------------------- winners */
+
+/* With so many multiply-adds for each answer there is time for a second build of each problem too. */
+static const double thorough_macs = 1e8;
 
 /* Verifies printed on another problem; *fits tells whether it can do it at all. */
 static tess_status verify_on(struct workbench *bench, const tess_conv_desc *desc,
-                             const char *printed, double macs, bool *fits, struct verdict *out) {
+                             const char *printed, double macs, bool both, bool *fits,
+                             struct verdict *out) {
     tess_context *ctx = bench->ctx;
     tess_conv_options options = {.pass = bench->problem.pass};
     struct conv_problem problem;
@@ -196,7 +205,7 @@ static tess_status verify_on(struct workbench *bench, const tess_conv_desc *desc
         return TESS_OK;
     struct workbench *other = NULL;
     status = workbench_create(ctx, &problem, macs, false, &other);
-    if (!status) status = verify_both_orders(other, printed, out);
+    if (!status) status = verify_orders(other, printed, both, out);
     if (!status) *fits = true;
     workbench_destroy(other);
     if (!status && !out->right) {
@@ -245,8 +254,8 @@ tess_status verify_winner(struct workbench *bench, const char *printed, double m
     int variants = 0;
     for (size_t i = 0; i < count && variants < 2 && worst.right; i++) {
         struct verdict verdict;
-        bool fits;
-        tess_status status = verify_on(bench, &problems[i], printed, macs, &fits, &verdict);
+        bool fits, both = macs >= thorough_macs;
+        tess_status status = verify_on(bench, &problems[i], printed, macs, both, &fits, &verdict);
         if (status) return status;
         if (!fits) continue;
         variants += i >= first_ragged;

@@ -25,8 +25,8 @@ tess_status verify_instance(struct instance *instance, struct verdict *out);
    the day when it is not. Not seen: what a third work-group covers in both orders. Costs one build more, which is most of a trial. */
 tess_status verify_both_orders(struct workbench *bench, const char *printed, struct verdict *out);
 
-/* For the winner of a search, in both orders: every element, or of large problems every element at batch 1 and a dense sample of the
-   batch; and two problems like it whose sizes are ragged. macs: about how many multiply-adds the answers of each may cost. */
+/* For the winner of a search: every element, or of large problems every element at batch 1 and a dense sample of the
+   batch; and two problems like it whose sizes are ragged; all in both orders from 1e8 macs on. macs: about how many multiply-adds the answers of each may cost. */
 tess_status verify_winner(struct workbench *bench, const char *printed, double macs,
                           struct verdict *out);
 
