@@ -168,7 +168,7 @@ static unsigned char role_of(const struct instance *instance, cl_mem mem) {
     const struct guarded *operand = instance->bench->operand;
     const struct guarded *const all[] = {&operand[0], &operand[1], &operand[2], &instance->packed,
                                          &instance->workspace};
-    for (unsigned char i = 0; i < sizeof all / sizeof *all; i++)
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]->tensor && all[i]->tensor->mem == mem) return (unsigned char)(i + 1);
     return 0;
 }
