@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/program.h"
+#include "tuner/rotation.h"
 #include "tuner/twins.h"
 
 /* ---- an algorithm with a parameter of each kind; its launches are looked at, never made */
@@ -50,8 +51,16 @@ static void destroy(void *user) {
     free(state);
 }
 
+static tess_status pack(void *user, const tess_tensor *w, tess_tensor *packed) {
+    const struct state *state = user;
+    struct kernel_range range = {.dims = 1, .global = {64}, .local = {4}};
+    const struct kernel_arg list[] = {ARG_TENSOR(w), ARG_TENSOR(w), ARG_TENSOR(packed),
+                                      ARG_FLOAT(1)};
+    return kernel_enqueue(state->ctx, state->kernel, &range, list, 4, "test");
+}
+
 static const struct conv_algo algo = {
-    .name = "fake", .create = create, .enqueue = enqueue, .destroy = destroy};
+    .name = "fake", .create = create, .pack = pack, .enqueue = enqueue, .destroy = destroy};
 
 /* ---- identity */
 
@@ -117,6 +126,35 @@ static void test_identity(void **state) {
     close_fixture(&f);
 }
 
+/* Packed weights lie elsewhere in each instance, and so do their copies where the workbench is cold. */
+static void test_packed(void **state) {
+    const tess_tensor_desc desc = desc_vector(16);
+    struct fixture f;
+    char first[IDENTITY_SIZE], other[IDENTITY_SIZE];
+    struct instance all[2] = {{.algo = &algo}, {.algo = &algo}};
+    open_fixture(*state, &f);
+    for (int i = 0; i < 2; i++) {
+        struct instance *instance = &all[i];
+        instance->bench = f.bench;
+        memcpy(instance->config.value, (const int[PARAMS]){5, 8, 4, 2, 0}, PARAMS * sizeof(int));
+        assert_ok(f.ctx, guarded_create(f.ctx, &desc, 3, &instance->packed));
+        assert_ok(f.ctx,
+                  rotation_open(f.ctx, &instance->packed, 3, NULL, &instance->packed_copies));
+        assert_ok(f.ctx,
+                  create(f.ctx, &f.bench->problem, &instance->config, "fake", &instance->state));
+    }
+    identity_of(f.identity, &all[0], first);
+    identity_of(f.identity, &all[1], other);
+    assert_int_equal(strlen(first), IDENTITY_SIZE - 1);
+    assert_string_equal(first, other);
+    for (int i = 0; i < 2; i++) {
+        destroy(all[i].state);
+        rotation_close(&all[i].packed_copies);
+        guarded_destroy(&all[i].packed);
+    }
+    close_fixture(&f);
+}
+
 /* A program that was made before anybody watched has an unknown source: no identity is better than a wrong one. */
 static void test_unknown(void **state) {
     struct fixture f;
@@ -161,6 +199,7 @@ static void test_twins(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_packed),
         cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_twins),
     };

@@ -10,7 +10,7 @@
 #include "core/program_source.h"
 #include "core/tensor.h"
 
-enum { HASH = 32 };
+enum { HASH = 32, PACKED_COPY = 6 /* a role, see role_of */ };
 static const double slow_binary = 0.05; /* seconds; a driver that takes longer compiles */
 
 /* The code of the program that program_cache_key calls key. */
@@ -170,6 +170,8 @@ static unsigned char role_of(const struct instance *instance, cl_mem mem) {
                                          &instance->workspace};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]->tensor && all[i]->tensor->mem == mem) return (unsigned char)(i + 1);
+    for (int i = 0; i < instance->packed_copies.count; i++)
+        if (instance->packed_copies.copies[i].tensor->mem == mem) return PACKED_COPY;
     return 0;
 }
 
