@@ -99,6 +99,25 @@ static void test_interleaving(void **state) {
     assert_true(fabs(timing_ratio(second, first, 7, &mad) - 2) < 1e-9 && mad < 1e-9);
 }
 
+/* Warm: one run more before each sample, also of work whose sample is a single run. */
+static void test_warm(void **state) {
+    static const double one[] = {0.02}, two[] = {0.001};
+    struct fake a = {one, 1, 0, 0}, b = {two, 1, 0, 0};
+    struct timed work[] = {{.run = run_fake, .user = &a, .runs_per_sample = 1},
+                           {.run = run_fake, .user = &b, .runs_per_sample = 4}};
+    struct timing_options options = {.samples = 7, .clock = fake_clock};
+    now = 0;
+    assert_ok(*state, timing_interleaved(*state, work, 2, &options));
+    assert_int_equal(a.runs, 7);
+    assert_int_equal(b.runs, 7 * (1 + 4));
+    a.runs = b.runs = 0;
+    options.warm = true;
+    assert_ok(*state, timing_interleaved(*state, work, 2, &options));
+    assert_int_equal(a.runs, 7 * (1 + 1));
+    assert_int_equal(b.runs, 7 * (1 + 4));
+    assert_true(fabs(work[0].median - 0.02) < 1e-9 && fabs(work[1].median - 0.001) < 1e-9);
+}
+
 static void test_failing_work_ends_it(void **state) {
     static const double one[] = {0.02};
     struct fake fake = {one, 1, 0, 5};
@@ -149,9 +168,13 @@ static void test_device_clock(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_statistics),   cmocka_unit_test(test_ratio_divides_drift_out),
-        cmocka_unit_test(test_samples),      cmocka_unit_test(test_known_runs),
-        cmocka_unit_test(test_interleaving), cmocka_unit_test(test_failing_work_ends_it),
+        cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_ratio_divides_drift_out),
+        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_known_runs),
+        cmocka_unit_test(test_interleaving),
+        cmocka_unit_test(test_warm),
+        cmocka_unit_test(test_failing_work_ends_it),
         cmocka_unit_test(test_device_clock),
     };
     return cmocka_run_group_tests(tests, check_setup, check_teardown);
