@@ -274,6 +274,15 @@ static void test_faults_cost_one_trial_each(void **state) {
     folder_remove(folder);
 }
 
+/* A layer, opened in the session's worker for single trials. */
+static void open_layer(struct session *session) {
+    tess_error error = {0};
+    struct runner_guesses guesses;
+    add_layer(session);
+    if (runner_open(session->runner, &session->layers[0].problem, false, &error, &guesses))
+        fail_msg("%s", error.text);
+}
+
 /* The second failure puts a configuration into quarantine; others go on. */
 static void test_quarantine(void **state) {
     char folder[FOLDER_PATH_SIZE], program[4096];
@@ -285,12 +294,8 @@ static void test_quarantine(void **state) {
     setenv("TESSERA_TUNE_FAULTS", "1:k:1", 1); /* every trial */
     open_session(session, folder, "q.db", &options);
     unsetenv("TESSERA_TUNE_FAULTS");
-    add_layer(session);
     tess_error error = {0};
-    struct runner_guesses guesses;
-    assert_int_equal(
-        runner_open(session->runner, &session->layers[0].problem, false, &error, &guesses),
-        TESS_OK);
+    open_layer(session);
     for (int i = 0; i < 3; i++) {
         bool quarantined;
         struct trial trial;
@@ -326,13 +331,9 @@ static void test_anchor_stays(void **state) {
     options.sample_seconds = 1e-4; /* noisy on purpose */
     options.samples = 4;
     open_session(session, folder, "anchor.db", &options);
-    add_layer(session);
     tess_error error = {0};
-    struct runner_guesses guesses;
     double first = 0, least = INFINITY, seconds;
-    assert_int_equal(
-        runner_open(session->runner, &session->layers[0].problem, false, &error, &guesses),
-        TESS_OK);
+    open_layer(session);
     for (int i = 0; i < 24; i++) {
         struct trial trial;
         assert_int_equal(runner_try(session->runner, configs[0], 0, &error, &trial), TESS_OK);

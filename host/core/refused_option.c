@@ -5,8 +5,7 @@
 
 enum { MAX_OPTIONS = 64 };
 
-/* Levenshtein distance, for words of at most 63 characters. */
-static size_t edit_distance(const char *a, const char *b) {
+size_t edit_distance(const char *a, const char *b) {
     size_t row[64];
     size_t width = strlen(b);
     if (width >= 64) return 64;

@@ -2,31 +2,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/refused_option.h"
 #include "net/net.h"
 
 enum { NEAR_NAMES = 6 };
 
-/* Edits (a character more, less or another) from one name to the other. Both are shorter than LAYER_NAME_SIZE. */
-static int distance(const char *a, const char *b) {
-    int row[LAYER_NAME_SIZE], width = (int)strlen(b);
-    for (int j = 0; j <= width; j++)
-        row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= width; j++) {
-            int change = diagonal + (a[i - 1] != b[j - 1]);
-            int least = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = least < change ? least : change;
-        }
-    }
-    return row[width];
-}
-
 /* How far a layer is from what was asked for; names that one holds of the other are near, whatever their lengths. */
 static int remoteness(const char *wanted, const char *name) {
-    int edits = distance(wanted, name);
+    int edits = (int)edit_distance(wanted, name);
     return strstr(name, wanted) || strstr(wanted, name) ? edits / 4 : edits;
 }
 
