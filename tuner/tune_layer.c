@@ -255,13 +255,19 @@ static tess_status measure_finalist(struct tune_layer *layer, const struct layer
     return TESS_OK;
 }
 
+static int fastest_final(const struct tune_layer *layer, const bool *done) {
+    int best = -1;
+    for (int i = 0; i < layer->space->count; i++)
+        if (done[i] && measured(layer, i) && (best < 0 || layer->seconds[i] < layer->seconds[best]))
+            best = i;
+    return best;
+}
+
 /* The least of many noisy times is luck in part. Whoever looks fastest is measured again, until it is one that was; then some that are nearly as
-   fast, and what would be taken untuned, so that the gain is no luck either. */
+   fast, and what would be taken untuned, so that the gain is no luck either. done: who was measured so, updated. */
 static tess_status measure_finalists(struct tune_layer *layer, const struct layer_turn *turn,
-                                     tess_error *error) {
-    bool *done = calloc((size_t)layer->space->count, sizeof *done);
-    if (!done) return error_set(error, TESS_OUT_OF_HOST_MEMORY, "tune: out of memory");
-    int best = -1, first = space_find_printed(layer->space, layer->first);
+                                     bool *done, tess_error *error) {
+    int best = fastest_final(layer, done), first = space_find_printed(layer->space, layer->first);
     tess_status status = TESS_OK;
     for (int count = 0; !status; count++) {
         int next = fastest(layer, done);
@@ -278,12 +284,11 @@ static tess_status measure_finalists(struct tune_layer *layer, const struct laye
         if (measured(layer, next) && (best < 0 || layer->seconds[next] < layer->seconds[best]))
             best = next;
     }
-    free(done);
     if (!status) take_best(layer);
     return status;
 }
 
-/* The winner is wrong: the next best. */
+/* The winner is wrong. */
 static void dethrone(struct tune_layer *layer) {
     layer->seconds[layer->best] = INFINITY;
     layer->failures++;
@@ -291,24 +296,33 @@ static void dethrone(struct tune_layer *layer) {
     take_best(layer);
 }
 
+static tess_status verify_best(struct tune_layer *layer, const struct layer_turn *turn,
+                               tess_error *error) {
+    char printed[CONV_CONFIG_SIZE];
+    struct trial trial;
+    layer_config(layer, layer->best, printed);
+    tess_status status = runner_verify_winner(turn->runner, printed, turn->settings->winner_macs,
+                                              layer->row[layer->best], error, &trial);
+    if (status) return status;
+    layer->verified = trial.status == DB_OK;
+    if (layer->verified) return TESS_OK;
+    turn->watch(turn->watch_user, layer, printed, &trial);
+    dethrone(layer);
+    return TESS_OK;
+}
+
 tess_status layer_finish(struct tune_layer *layer, const struct layer_turn *turn,
                          tess_error *error) {
     double start = timing_now();
-    tess_status status = layer->best >= 0 && layer->evaluations > 0
-                             ? measure_finalists(layer, turn, error)
-                             : TESS_OK;
+    bool *done = calloc((size_t)layer->space->count, sizeof *done);
+    if (!done) return error_set(error, TESS_OUT_OF_HOST_MEMORY, "tune: out of memory");
+    tess_status status = TESS_OK;
+    /* After a winner that is wrong the next best is one that was measured again, too. */
     while (!status && layer->best >= 0 && !layer->verified) {
-        char printed[CONV_CONFIG_SIZE];
-        struct trial trial;
-        layer_config(layer, layer->best, printed);
-        status = runner_verify_winner(turn->runner, printed, turn->settings->winner_macs,
-                                      layer->row[layer->best], error, &trial);
-        if (status) break;
-        layer->verified = trial.status == DB_OK;
-        if (layer->verified) break;
-        turn->watch(turn->watch_user, layer, printed, &trial);
-        dethrone(layer);
+        if (layer->evaluations > 0) status = measure_finalists(layer, turn, done, error);
+        if (!status && layer->best >= 0) status = verify_best(layer, turn, error);
     }
+    free(done);
     layer->spent += timing_now() - start;
     return status;
 }
