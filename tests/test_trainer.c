@@ -284,6 +284,27 @@ static void test_lock(void **state) {
     run_dir_close(&second);
 }
 
+/* A folder that was made goes if nothing was written; one that was there stays. */
+static void test_empty_folder(void **state) {
+    struct run_dir dir;
+    char path[FOLDER_PATH_SIZE];
+    tess_error error = {0};
+    folder_path(*state, "made", path);
+    assert_int_equal(run_dir_open(path, &error, &dir), TESS_OK);
+    run_dir_close(&dir);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(run_dir_open(path, &error, &dir), TESS_OK);
+    FILE *metrics = fopen(dir.metrics, "w");
+    assert_non_null(metrics);
+    fclose(metrics);
+    run_dir_close(&dir);
+    assert_int_equal(access(dir.metrics, F_OK), 0);
+    assert_int_equal(remove(dir.metrics), 0);
+    assert_int_equal(run_dir_open(path, &error, &dir), TESS_OK);
+    run_dir_close(&dir);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
 /* Training and test part, and two seeds, share no image. */
 static void test_data_spec(void **state) {
     (void)state;
@@ -369,6 +390,7 @@ int main(void) {
         FOLDER_TEST(test_parts_with_batch_norm),
         FOLDER_TEST(test_evaluate),
         FOLDER_TEST(test_lock),
+        FOLDER_TEST(test_empty_folder),
         FOLDER_TEST(test_overflow),
         FOLDER_TEST(test_evaluate_nan),
         cmocka_unit_test(test_data_spec),

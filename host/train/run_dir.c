@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -34,6 +35,7 @@ tess_status run_dir_open(const char *path, tess_error *error, struct run_dir *ou
         return error_set(error, TESS_INVALID_ARGUMENT,
                          "output folder: its name has %zu characters; choose another --out",
                          length);
+    bool made = access(path, F_OK) != 0;
     tess_status status = make_folders(path, error);
     if (status) return status;
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -50,6 +52,7 @@ tess_status run_dir_open(const char *path, tess_error *error, struct run_dir *ou
                          path);
     }
     out->lock = folder;
+    snprintf(out->made, sizeof out->made, "%s", made ? path : "");
     snprintf(out->metrics, sizeof out->metrics, "%s/metrics.jsonl", path);
     snprintf(out->best, sizeof out->best, "%s/best.safetensors", path);
     snprintf(out->last, sizeof out->last, "%s/last.safetensors", path);
@@ -57,7 +60,9 @@ tess_status run_dir_open(const char *path, tess_error *error, struct run_dir *ou
 }
 
 void run_dir_close(struct run_dir *dir) {
-    if (dir->lock >= 0) close(dir->lock);
+    if (dir->lock < 0) return;
+    if (dir->made[0]) (void)rmdir(dir->made); /* fails, as it should, where anything is in it */
+    close(dir->lock);
     dir->lock = -1;
 }
 

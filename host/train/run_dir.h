@@ -7,10 +7,11 @@
 struct run_dir {
     int lock; /* open folder, locked as long as it is open: one training at a time */
     char metrics[4096], last[4096], best[4096];
+    char made[4096]; /* the folder, if run_dir_open made it; else "" */
 };
 
 /* Creates the folder (and its parents) and locks it. Fails if it cannot be written or another training is in it.
-   run_dir_close ends it. */
+   run_dir_close ends it, and removes a folder that was made and stayed empty. */
 tess_status run_dir_open(const char *path, tess_error *error, struct run_dir *out);
 void run_dir_close(struct run_dir *dir);
 
