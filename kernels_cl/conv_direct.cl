@@ -44,6 +44,7 @@
    SLICE      y is a part of a wider tensor: slice.clh (PASS 0)   -                0, 1             */
 
 #include "common.clh"
+#include "idle_groups.clh"
 #include "lanes.clh"
 #include "activation.clh"
 #include "slice.clh"

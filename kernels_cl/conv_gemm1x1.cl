@@ -39,6 +39,7 @@
    SLICE      y is a part of a wider tensor: slice.clh (PASS 0)   -                0, 1              */
 
 #include "common.clh"
+#include "idle_groups.clh"
 #include "lanes.clh"
 #include "activation.clh"
 #include "slice.clh"
@@ -372,10 +373,11 @@ conv_gemm1x1_fwd(__global const float *restrict x, __global const float *restric
                  __global const float *bias, __global const float *residual,
                  __global float *restrict y, int pixels, int H, int W, int C, int P, int Q, int K,
                  int U, int V, int G, int span, int tiles, int cb, int parts, int stream, int act,
-                 float alpha SLICE_ARGS) {
+                 float alpha, int every SLICE_ARGS) {
+    if (IDLE_GROUP(every)) return;
     const int Cg = C / G, Kg = K / G, blocks = (Kg + KB - 1) / KB;
     const int group = (int)get_global_id(1) / parts, part = (int)get_global_id(1) % parts;
-    const int first = (int)get_global_id(0) * span;
+    const int first = (int)get_global_id(0) / every * span;
     const struct operands o = {x + group * Cg, packed + (size_t)group * blocks * Cg * KB,
                                y + SLICE_FIRST + group * Kg, Cg, Kg, C, SLICE_STEP(K),
                                {P, Q, H, W, U, V},
@@ -411,10 +413,11 @@ __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_gemm1x1_bwd_data(__global const float *restrict dy, __global const float *restrict packed,
                       __global float *restrict dx, int pixels, int H, int W, int C, int P, int Q,
                       int K, int U, int V, int G, int span, int tiles, int cb, int parts,
-                      int stream) {
+                      int stream, int every) {
+    if (IDLE_GROUP(every)) return;
     const int Cg = C / G, Kg = K / G, blocks = (Cg + KB - 1) / KB;
     const int group = (int)get_global_id(1) / parts, part = (int)get_global_id(1) % parts;
-    const int first = (int)get_global_id(0) * span, count = min(span, pixels - first);
+    const int first = (int)get_global_id(0) / every * span, count = min(span, pixels - first);
     const int from = blocks * part / parts, to = blocks * (part + 1) / parts;
     const struct operands o = {dy + group * Kg, packed + (size_t)group * blocks * Kg * KB,
                                dx + group * Cg, Kg, Cg, K, C, {P, Q, P, Q, 1, 1},

@@ -36,6 +36,7 @@
    T          floats of the run in a tile (PASS 2)                floats           1 .. S C                         */
 
 #include "common.clh"
+#include "idle_groups.clh"
 #include "lanes.clh"
 #include "activation.clh"
 
@@ -370,8 +371,9 @@ static inline void weights_tile(__global float *sums, bool fresh, int skip_r, in
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_smallc_bwd_weights(__global const float *restrict x, __global const float *restrict dy,
                         __global float *restrict sums, __local float *rows, int pitch, int N, int H,
-                        int W, int P, int Q, int K, int PT, int PL, int chunk_rows) {
-    const int chunk = (int)get_global_id(0), blocks = (K + KB - 1) / KB;
+                        int W, int P, int Q, int K, int PT, int PL, int chunk_rows, int every) {
+    if (IDLE_GROUP(every)) return;
+    const int chunk = (int)get_global_id(0) / every, blocks = (K + KB - 1) / KB;
     const int first = chunk * chunk_rows, last = min(first + chunk_rows, N * P);
     /* dy comes from far away and is used for few multiply-adds: the tiles of a band ask for the next band, which the next chunk
        may begin with, each for its share. */

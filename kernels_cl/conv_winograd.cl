@@ -37,6 +37,7 @@
 #define VEC 16
 #endif
 #include "common.clh"
+#include "idle_groups.clh"
 #include "vector.clh"
 #include "activation.clh"
 #include "slice.clh"
@@ -364,8 +365,10 @@ __attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
 conv_winograd_fused(__global const float *restrict source, __global const float *restrict packed,
                     __global const float *bias, __global const float *residual,
                     __global float *restrict dest, DIMENSIONS, int tiles, int block_tiles, int v_row,
-                    int act, float alpha, __local float *v, __local float *m SLICE_ARGS) {
-    const int first = (int)get_group_id(0) * block_tiles, group = (int)get_group_id(1);
+                    int act, float alpha, int every, __local float *v,
+                    __local float *m SLICE_ARGS) {
+    if (IDLE_GROUP(every)) return;
+    const int first = (int)get_group_id(0) / every * block_tiles, group = (int)get_group_id(1);
     const int count = min(block_tiles, tiles - first), Cg = C / G, Kg = K / G;
     const int blocks = (Kg + KB - 1) / KB;
     /* One line more than the tiles take, so that positions do not fall into the same sets of a cache. */

@@ -34,6 +34,7 @@
    TB         tiles transformed at a time          tiles            1 ..                                               */
 
 #include "common.clh"
+#include "idle_groups.clh"
 #include "lanes.clh"
 
 #ifndef M
@@ -295,9 +296,11 @@ static inline void finish(__local const float16 *a, __global float *dw, size_t t
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_winograd_weights_bwd_weights(__global const float *restrict x, __global const float *restrict dy,
                                   __global float *restrict out, int N, int H, int W, int C, int P,
-                                  int Q, int K, int PT, int PL, int G, __local float16 *memory) {
+                                  int Q, int K, int PT, int PL, int G, int every,
+                                  __local float16 *memory) {
+    if (IDLE_GROUP(every)) return;
     const int Cg = C / G, Kg = K / G, c_blocks = (Cg + CB - 1) / CB, k_blocks = (Kg + KB - 1) / KB;
-    const int block = (int)get_global_id(0);
+    const int block = (int)get_global_id(0) / every;
     const int part = (int)get_global_id(1), parts = (int)get_global_size(1);
     const int k0 = block % k_blocks * KB, c0 = block / k_blocks % c_blocks * CB;
     const int group = block / (k_blocks * c_blocks);

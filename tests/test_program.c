@@ -1,5 +1,7 @@
 /* Programs: sources, includes, options, build errors, kernels and launches. */
+#include "core/context.h"
 #include "core/program.h"
+#include "core/program_cache.h"
 #include "core/program_quick.h"
 #include "core/program_source.h"
 #include "support/check.h"
@@ -300,6 +302,48 @@ static void test_arguments(void **state) {
     tess_tensor_destroy(out);
 }
 
+/* Two of PoCL's threads, the first one 1.5 times as slow: when the last of groups work-groups ends, in units of one. */
+static double pocl_schedule(size_t groups, size_t every) {
+    double end[2] = {0, 0};
+    size_t all = groups * every, at = 0;
+    while (at < all) {
+        int thread = end[1] < end[0];
+        size_t left = all - at, share = (left + 1) / 2, most = left <= 1024 ? 64 : 512;
+        if (share > most) share = most;
+        size_t work = (at + share + every - 1) / every - (at + every - 1) / every;
+        end[thread] += (double)work * (thread ? 1 : 1.5);
+        at += share;
+    }
+    return end[0] > end[1] ? end[0] : end[1];
+}
+
+/* Wherever PoCL's work-groups are spread out, none is lost, idle ones stay few, and threads that are not equally fast end together. */
+static void test_spread_out(void **state) {
+    struct fixture *f = *state;
+    tess_context pretended = {.device = f->ctx->device};
+    bool pocl = strcmp(pretended.device.platform_name, POCL_PLATFORM) == 0;
+    for (size_t threads = 1; threads <= 256; threads *= 2)
+        for (size_t groups = 1; groups < 5000; groups = groups * 5 / 4 + 1) {
+            pretended.device.compute_units = (cl_uint)threads;
+            struct kernel_range range = {2, {groups, 3}, {1, 1}};
+            int every = range_spread_out(&pretended, &range);
+            assert_true(every >= 1);
+            assert_int_equal(range.global[0], groups * (size_t)every);
+            assert_int_equal(range.global[1], 3);
+            if (!pocl || 3 * groups <= threads) assert_int_equal(every, 1);
+            if (every > 1) assert_true(3 * groups * (size_t)every <= 4096 * threads);
+            if (threads == 2 && pocl && 3 * groups <= 1000)
+                assert_true(pocl_schedule(3 * groups, (size_t)every) <=
+                            3 * (double)groups * 0.6 * 1.1 + 2);
+        }
+    assert_true(pocl_schedule(100, 1) > 60 * 1.2); /* without it */
+    pretended.device.compute_units = 2;
+    struct kernel_range few = {1, {8}, {1}}, chosen = {1, {8}, {0}}, wide = {1, {8}, {8}};
+    assert_int_equal(range_spread_out(&pretended, &few), pocl ? 64 : 1);
+    assert_int_equal(range_spread_out(&pretended, &chosen), 1);
+    assert_int_equal(range_spread_out(&pretended, &wide), 1);
+}
+
 static void test_source_hash(void **state) {
     struct fixture *fixture = *state;
     tess_context *ctx = fixture->ctx;
@@ -351,21 +395,14 @@ static void test_where_sources_come_from(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_built_once),
-        cmocka_unit_test(test_includes),
-        cmocka_unit_test(test_include_errors),
-        cmocka_unit_test(test_build_error),
-        cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_kernels),
-        cmocka_unit_test(test_quick_build),
-        cmocka_unit_test(test_undeclared),
-        cmocka_unit_test(test_kernels_too_large),
-        cmocka_unit_test(test_null_arguments),
-        cmocka_unit_test(test_launch_errors),
-        cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_source_hash),
-        cmocka_unit_test(test_where_sources_come_from),
+        cmocka_unit_test(test_options),        cmocka_unit_test(test_built_once),
+        cmocka_unit_test(test_includes),       cmocka_unit_test(test_include_errors),
+        cmocka_unit_test(test_build_error),    cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_kernels),        cmocka_unit_test(test_quick_build),
+        cmocka_unit_test(test_undeclared),     cmocka_unit_test(test_kernels_too_large),
+        cmocka_unit_test(test_null_arguments), cmocka_unit_test(test_launch_errors),
+        cmocka_unit_test(test_arguments),      cmocka_unit_test(test_spread_out),
+        cmocka_unit_test(test_source_hash),    cmocka_unit_test(test_where_sources_come_from),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

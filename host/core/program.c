@@ -358,3 +358,28 @@ tess_status program_kernel(tess_context *ctx, struct program *program, const cha
 void kernel_release(cl_kernel kernel) {
     if (kernel) clReleaseKernel(kernel);
 }
+
+/* As PoCL 3.1's threads take work-groups (lib/CL/devices/pthread/pthread_scheduler.c): an equal share of what is left, but at most so many times the
+   number of threads; many times that as long as more than LARGE threads^2 are left. */
+enum { SHARE = 32, LARGE = 256 };
+/* How often a thread is to take some, so that the others can make up for one that is late. */
+enum { TURNS = 16 };
+/* Work-groups that do nothing take a thread 10 to 20 ns each; so many for each thread at most. */
+enum { IDLE_MOST = 4096 };
+
+int range_spread_out(const tess_context *ctx, struct kernel_range *range) {
+    if (strcmp(ctx->device.platform_name, POCL_PLATFORM) != 0) return 1;
+    size_t threads = ctx->device.compute_units, groups = 1;
+    for (cl_uint i = 0; i < range->dims; i++) {
+        if (range->local[i] != 1) return 1;
+        groups *= range->global[i];
+    }
+    if (threads < 2 || groups <= threads) return 1;
+    size_t together = groups / (TURNS * threads);
+    size_t every = SHARE * threads / (together ? together : 1);
+    size_t most = LARGE * threads < IDLE_MOST ? LARGE * threads : IDLE_MOST;
+    if (every > most * threads / groups) every = most * threads / groups;
+    if (every < 2) return 1;
+    range->global[0] *= every;
+    return (int)every;
+}

@@ -82,6 +82,11 @@ struct kernel_range {
 tess_status kernel_enqueue(tess_context *ctx, cl_kernel kernel, const struct kernel_range *range,
                            const struct kernel_arg *args, unsigned count, const char *what);
 
+/* For long work-groups of one work-item. PoCL's threads take up to 32 times their number of work-groups at once, at first half of all with two threads,
+   and wait for the one that is late. This puts every - 1 work-groups that do nothing behind each one along range's first dimension,
+   so that threads take few that work at a time. Gives every, for the kernel (idle_groups.clh); 1 where that gains nothing. */
+int range_spread_out(const tess_context *ctx, struct kernel_range *range);
+
 /* Gets what kernel_enqueue is called with, which then enqueues nothing. */
 typedef void kernel_observer(void *user, cl_kernel kernel, const struct kernel_range *range,
                              const struct kernel_arg *args, unsigned count);

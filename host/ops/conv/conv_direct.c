@@ -377,21 +377,22 @@ static tess_status enqueue_weights(const struct direct *direct, const tess_conv_
     struct direct_band band = direct_band_size(p, config);
     struct direct_parts parts = direct_device_parts(p, &direct->ctx->device, config);
     int count = direct_chunks(p, config);
-    struct kernel_arg list[4 + DIMS + 7] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
+    struct kernel_range range = {
+        3, {(size_t)parts.c * (size_t)parts.k, (size_t)p->d.groups, (size_t)count}, {1, 1, 1}};
+    struct kernel_arg list[4 + DIMS + 8] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
                                             ARG_TENSOR(count == 1 ? args->w : args->workspace),
                                             ARG_INT(p->d.n)};
     append_dimensions(p, list + 4);
-    const struct kernel_arg rest[7] = {ARG_INT(band.images),
+    const struct kernel_arg rest[8] = {ARG_INT(band.images),
                                        ARG_INT(band.rows),
                                        ARG_INT(band.columns),
                                        ARG_INT(parts.c),
                                        ARG_INT(parts.k),
                                        ARG_INT((int)direct_x_panel(p, config)),
+                                       ARG_INT(range_spread_out(direct->ctx, &range)),
                                        ARG_LOCAL((size_t)parts.bytes)};
     memcpy(list + 4 + DIMS, rest, sizeof rest);
-    struct kernel_range range = {
-        3, {(size_t)parts.c * (size_t)parts.k, (size_t)p->d.groups, (size_t)count}, {1, 1, 1}};
-    tess_status status = kernel_enqueue(direct->ctx, direct->main, &range, list, 4 + DIMS + 7,
+    tess_status status = kernel_enqueue(direct->ctx, direct->main, &range, list, 4 + DIMS + 8,
                                         "convolution: backward-weights");
     if (status || count == 1) return status;
     size_t elements = conv_problem_w(p);

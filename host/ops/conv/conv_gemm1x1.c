@@ -254,7 +254,7 @@ static tess_status enqueue_rows(const struct gemm *gemm, const tess_conv_args *a
     const struct conv_problem *p = &gemm->problem;
     const int *v = gemm->config.value;
     bool forward = p->pass == TESS_CONV_FWD;
-    struct kernel_arg list[5 + DIMS + 9];
+    struct kernel_arg list[5 + DIMS + 10];
     unsigned count = 0;
     list[count++] = ARG_TENSOR(forward ? args->x : args->y);
     list[count++] = ARG_TENSOR(packed);
@@ -266,6 +266,10 @@ static tess_status enqueue_rows(const struct gemm *gemm, const tess_conv_args *a
     gemm1x1_append_dimensions(p, list + count);
     count += DIMS;
     struct share share = share_pixels(p, &gemm->ctx->device, &gemm->config);
+    struct kernel_range range = {
+        2,
+        {(size_t)ceil_div(pixels(p), share.span), (size_t)p->d.groups * (size_t)v[PARTS]},
+        {1, 1}};
     list[count++] = ARG_INT(share.span);
     list[count++] = ARG_INT(share.tiles);
     list[count++] = ARG_INT(v[CB]);
@@ -275,14 +279,11 @@ static tess_status enqueue_rows(const struct gemm *gemm, const tess_conv_args *a
         list[count++] = ARG_INT((int)p->act.kind);
         list[count++] = ARG_FLOAT(p->act.alpha);
     }
+    list[count++] = ARG_INT(range_spread_out(gemm->ctx, &range));
     if (p->sliced) {
         list[count++] = ARG_INT(p->y_channels);
         list[count++] = ARG_INT(p->y_first);
     }
-    struct kernel_range range = {
-        2,
-        {(size_t)ceil_div(pixels(p), share.span), (size_t)p->d.groups * (size_t)v[PARTS]},
-        {1, 1}};
     return kernel_enqueue(gemm->ctx, gemm->main, &range, list, count, "convolution");
 }
 

@@ -150,7 +150,10 @@ tess_status gemm1x1_enqueue_weights(const struct gemm *gemm, const tess_conv_arg
     const struct conv_problem *p = &gemm->problem;
     const struct conv_config *config = &gemm->config;
     int count = chunks(p, config), c_size = c_part(p, config), k_size = k_part(p, config);
-    struct kernel_arg list[3 + DIMS + 6] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
+    size_t parts =
+        (size_t)p->d.groups * (size_t)ceil_div(p->cg, c_size) * (size_t)ceil_div(p->kg, k_size);
+    struct kernel_range range = {2, {(size_t)count, parts}, {1, 1}};
+    struct kernel_arg list[3 + DIMS + 7] = {ARG_TENSOR(args->x), ARG_TENSOR(args->y),
                                             ARG_TENSOR(count > 1 ? args->workspace : args->w)};
     gemm1x1_append_dimensions(p, list + 3);
     struct kernel_arg *rest = list + 3 + DIMS;
@@ -159,11 +162,9 @@ tess_status gemm1x1_enqueue_weights(const struct gemm *gemm, const tess_conv_arg
     rest[2] = ARG_INT(c_size);
     rest[3] = ARG_INT(k_size);
     rest[4] = ARG_INT(past_caches(p, config));
-    rest[5] = ARG_LOCAL(gemm1x1_local_bytes(p, config));
-    size_t parts =
-        (size_t)p->d.groups * (size_t)ceil_div(p->cg, c_size) * (size_t)ceil_div(p->kg, k_size);
-    struct kernel_range range = {2, {(size_t)count, parts}, {1, 1}};
-    tess_status status = kernel_enqueue(gemm->ctx, gemm->main, &range, list, 3 + DIMS + 6,
+    rest[5] = ARG_INT(range_spread_out(gemm->ctx, &range));
+    rest[6] = ARG_LOCAL(gemm1x1_local_bytes(p, config));
+    tess_status status = kernel_enqueue(gemm->ctx, gemm->main, &range, list, 3 + DIMS + 7,
                                         "convolution: backward-weights");
     if (status || count == 1) return status;
     size_t elements = conv_problem_w(p);

@@ -337,6 +337,7 @@ static tess_status enqueue_weights(const struct smallc *smallc, const tess_conv_
     const struct conv_problem *p = &smallc->problem;
     const struct conv_config *config = &smallc->config;
     int count = chunks(p, config);
+    struct kernel_range range = {1, {(size_t)count}, {1}};
     const struct kernel_arg list[] = {ARG_TENSOR(args->x),
                                       ARG_TENSOR(args->y),
                                       ARG_TENSOR(args->workspace),
@@ -350,8 +351,8 @@ static tess_status enqueue_weights(const struct smallc *smallc, const tess_conv_
                                       ARG_INT(p->d.k),
                                       ARG_INT(p->d.pad_top),
                                       ARG_INT(p->d.pad_left),
-                                      ARG_INT(config->value[CHUNK])};
-    struct kernel_range range = {1, {(size_t)count}, {1}};
+                                      ARG_INT(config->value[CHUNK]),
+                                      ARG_INT(range_spread_out(smallc->ctx, &range))};
     tess_status status =
         kernel_enqueue(smallc->ctx, smallc->main, &range, list, sizeof list / sizeof *list,
                        "convolution: backward-weights");

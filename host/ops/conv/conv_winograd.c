@@ -405,22 +405,23 @@ static tess_status enqueue_fused(const struct winograd *winograd, const struct o
     const struct conv_problem *p = &winograd->problem;
     const struct conv_config *config = &winograd->config;
     int all = (int)tiles(p, config->value[TILE]);
-    struct kernel_arg list[5 + DIMS + 9] = {ARG_TENSOR(o->source), ARG_TENSOR(packed),
-                                            ARG_TENSOR(o->bias), ARG_TENSOR(o->residual),
-                                            ARG_TENSOR(o->dest)};
+    struct kernel_range range = {
+        2,
+        {winograd->items * (size_t)ceil_div(all, block_tiles(config)), (size_t)p->d.groups},
+        {winograd->items, 1}};
+    struct kernel_arg list[5 + DIMS + 10] = {ARG_TENSOR(o->source), ARG_TENSOR(packed),
+                                             ARG_TENSOR(o->bias), ARG_TENSOR(o->residual),
+                                             ARG_TENSOR(o->dest)};
     unsigned count = append_dimensions(p, list, 5);
     list[count++] = ARG_INT(all);
     list[count++] = ARG_INT(block_tiles(config));
     list[count++] = ARG_INT(v_row(p));
     list[count++] = ARG_INT((int)p->act.kind);
     list[count++] = ARG_FLOAT(p->act.alpha);
+    list[count++] = ARG_INT(range_spread_out(winograd->ctx, &range));
     list[count++] = ARG_LOCAL(local_v_bytes(p, config));
     list[count++] = ARG_LOCAL(local_m_bytes(p, config));
     count = append_slice(p, list, count);
-    struct kernel_range range = {
-        2,
-        {winograd->items * (size_t)ceil_div(all, block_tiles(config)), (size_t)p->d.groups},
-        {winograd->items, 1}};
     return kernel_enqueue(winograd->ctx, winograd->fused, &range, list, count, "convolution");
 }
 

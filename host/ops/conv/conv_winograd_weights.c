@@ -230,6 +230,7 @@ static tess_status enqueue(void *state, const tess_conv_args *args, const tess_t
     const struct conv_problem *p = &winograd->problem;
     const tess_conv_desc *d = &p->d;
     int parts = winograd->config.value[SPLIT];
+    struct kernel_range range = {2, {(size_t)blocks(p, &winograd->config), (size_t)parts}, {1, 1}};
     const struct kernel_arg list[] = {ARG_TENSOR(args->x),
                                       ARG_TENSOR(args->y),
                                       ARG_TENSOR(parts == 1 ? args->w : args->workspace),
@@ -243,9 +244,9 @@ static tess_status enqueue(void *state, const tess_conv_args *args, const tess_t
                                       ARG_INT(d->pad_top),
                                       ARG_INT(d->pad_left),
                                       ARG_INT(d->groups),
+                                      ARG_INT(range_spread_out(winograd->ctx, &range)),
                                       ARG_LOCAL(local_bytes(&winograd->config))};
-    struct kernel_range range = {2, {(size_t)blocks(p, &winograd->config), (size_t)parts}, {1, 1}};
-    tess_status status = kernel_enqueue(winograd->ctx, winograd->main, &range, list, 14,
+    tess_status status = kernel_enqueue(winograd->ctx, winograd->main, &range, list, 15,
                                         "convolution: backward-weights");
     if (status || parts == 1) return status;
     size_t count = conv_problem_w(p);
