@@ -28,13 +28,13 @@ static bool folder_name(char *path, size_t size) {
     return length >= 0 && (size_t)length < size;
 }
 
-/* Cuts path down to what is there. Gives 0, or errno: it is no folder, or not to be written. */
+/* Cuts path, of two bytes at least, down to what is there. Gives 0, or errno: it is no folder, or not to be written. */
 static int nearest_there(char *path) {
     struct stat info;
     while (stat(path, &info) != 0) {
         char *slash = strrchr(path, '/');
         if (errno != ENOENT) return errno;
-        if (!slash) strcpy(path, ".");
+        if (!slash) memcpy(path, ".", 2);
         if (slash) slash[slash == path] = '\0';
     }
     if (!S_ISDIR(info.st_mode)) return ENOTDIR;
