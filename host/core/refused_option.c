@@ -53,7 +53,7 @@ void refused_option_text(const char *command, const struct option *list, int cod
                  word, word);
         return;
     }
-    for (; list[count].name && count < MAX_OPTIONS; count++) {
+    for (; count < MAX_OPTIONS && list[count].name; count++) {
         names[count] = list[count].name;
         if (list[count].has_arg || strcmp(bare, names[count]) != 0) continue;
         snprintf(text, REFUSED_OPTION_SIZE, "--%s: takes no value; give it alone", bare);
