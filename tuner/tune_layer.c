@@ -217,17 +217,18 @@ static bool measured(const struct tune_layer *layer, int candidate) {
     return layer->seconds[candidate] > 0 && layer->seconds[candidate] < INFINITY;
 }
 
-static int fastest(const struct tune_layer *layer, const bool *left_out) {
+/* Of all that were measured, or of those whose mark is that; -1: none. */
+static int fastest(const struct tune_layer *layer, const bool *marks, bool mark) {
     int best = -1;
     for (int i = 0; i < layer->space->count; i++)
-        if (measured(layer, i) && !(left_out && left_out[i]) &&
+        if (measured(layer, i) && (!marks || marks[i] == mark) &&
             (best < 0 || layer->seconds[i] < layer->seconds[best]))
             best = i;
     return best;
 }
 
 static void take_best(struct tune_layer *layer) {
-    layer->best = fastest(layer, NULL);
+    layer->best = fastest(layer, NULL, true);
     if (layer->best >= 0) layer->best_seconds = layer->seconds[layer->best];
 }
 
@@ -255,22 +256,14 @@ static tess_status measure_finalist(struct tune_layer *layer, const struct layer
     return TESS_OK;
 }
 
-static int fastest_final(const struct tune_layer *layer, const bool *done) {
-    int best = -1;
-    for (int i = 0; i < layer->space->count; i++)
-        if (done[i] && measured(layer, i) && (best < 0 || layer->seconds[i] < layer->seconds[best]))
-            best = i;
-    return best;
-}
-
 /* The least of many noisy times is luck in part. Whoever looks fastest is measured again, until it is one that was; then some that are nearly as
    fast, and what would be taken untuned, so that the gain is no luck either. done: who was measured so, updated. */
 static tess_status measure_finalists(struct tune_layer *layer, const struct layer_turn *turn,
                                      bool *done, tess_error *error) {
-    int best = fastest_final(layer, done), first = space_find_printed(layer->space, layer->first);
+    int best = fastest(layer, done, true), first = space_find_printed(layer->space, layer->first);
     tess_status status = TESS_OK;
     for (int count = 0; !status; count++) {
-        int next = fastest(layer, done);
+        int next = fastest(layer, done, false);
         double limit = best < 0                            ? INFINITY
                        : count < turn->settings->finalists ? finalist_ratio * layer->seconds[best]
                                                            : layer->seconds[best];

@@ -74,13 +74,15 @@ static tess_status program_status(cl_int code) {
     return code == CL_OUT_OF_RESOURCES ? TESS_UNSUPPORTED : error_opencl(NULL, code, "");
 }
 
+static bool on_pocl(const tess_context *ctx) {
+    return strcmp(ctx->device.platform_name, POCL_PLATFORM) == 0;
+}
+
 /* TESS_IO if PoCL's cache is in that state. */
 static tess_status check_pocl_cache(tess_context *ctx, enum pocl_cache_state state,
                                     const char *config) {
     char why[sizeof ctx->error.text];
-    if (strcmp(ctx->device.platform_name, POCL_PLATFORM) != 0 ||
-        pocl_cache_look(why, sizeof why) != state)
-        return TESS_OK;
+    if (!on_pocl(ctx) || pocl_cache_look(why, sizeof why) != state) return TESS_OK;
     return context_fail(ctx, TESS_IO, "building %s: %s", config, why);
 }
 
@@ -103,8 +105,7 @@ static tess_status fail_build(tess_context *ctx, char *log, cl_int code, const c
 /* PoCL 3.1 fails a build while another process puts the same program into PoCL's own cache: it removes a file that
    the other has just removed. There is no compiler message then, and the next attempt finds the other's file. */
 static bool lost_race(const tess_context *ctx, cl_int code, const char *log) {
-    return code == CL_BUILD_PROGRAM_FAILURE && log && !strstr(log, "error:") &&
-           strcmp(ctx->device.platform_name, POCL_PLATFORM) == 0;
+    return code == CL_BUILD_PROGRAM_FAILURE && log && !strstr(log, "error:") && on_pocl(ctx);
 }
 
 #define MAX_ATTEMPTS 4
@@ -368,7 +369,7 @@ enum { TURNS = 16 };
 enum { IDLE_MOST = 4096 };
 
 int range_spread_out(const tess_context *ctx, struct kernel_range *range) {
-    if (strcmp(ctx->device.platform_name, POCL_PLATFORM) != 0) return 1;
+    if (!on_pocl(ctx)) return 1;
     size_t threads = ctx->device.compute_units, groups = 1;
     for (cl_uint i = 0; i < range->dims; i++) {
         if (range->local[i] != 1) return 1;
@@ -378,6 +379,7 @@ int range_spread_out(const tess_context *ctx, struct kernel_range *range) {
     size_t together = groups / (TURNS * threads);
     size_t every = SHARE * threads / (together ? together : 1);
     size_t most = LARGE * threads < IDLE_MOST ? LARGE * threads : IDLE_MOST;
+    /* Not so many that threads take LARGE times their number at once. */
     if (every > most * threads / groups) every = most * threads / groups;
     if (every < 2) return 1;
     range->global[0] *= every;
