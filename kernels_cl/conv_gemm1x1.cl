@@ -366,7 +366,7 @@ static inline void product(struct operands o, int first, int count, int group, i
         }
 }
 
-/* Global size: (spans of pixels, groups x parts). tiles: of a group. */
+/* Global size: (spans of pixels x every, groups x parts). tiles: of a group. */
 #if PASS == 0
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_gemm1x1_fwd(__global const float *restrict x, __global const float *restrict packed,

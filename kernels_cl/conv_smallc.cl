@@ -367,7 +367,7 @@ static inline void weights_tile(__global float *sums, bool fresh, int skip_r, in
     }
 }
 
-/* Global size: chunks. */
+/* Global size: chunks x every. */
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_smallc_bwd_weights(__global const float *restrict x, __global const float *restrict dy,
                         __global float *restrict sums, __local float *rows, int pitch, int N, int H,

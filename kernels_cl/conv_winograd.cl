@@ -360,7 +360,7 @@ static inline void prefetch_outputs(int tile, int first, int count, int P, int Q
 
 #if FUSED
 
-/* Work-groups: (blocks of block_tiles tiles, groups). v_row: floats between tiles in v. */
+/* Work-groups: (blocks of block_tiles tiles x every, groups). v_row: floats between tiles in v. */
 __attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
 conv_winograd_fused(__global const float *restrict source, __global const float *restrict packed,
                     __global const float *bias, __global const float *residual,

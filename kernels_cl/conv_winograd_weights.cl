@@ -292,7 +292,7 @@ static inline void finish(__local const float16 *a, __global float *dw, size_t t
 
 /* ---------------------------------------------------------------- entry points */
 
-/* Global size: (groups x blocks of C/g x blocks of K/g, parts). memory: POSITIONS (V_STEP + D_STEP + A_STEP + 1) vectors. */
+/* Global size: (groups x blocks of C/g x blocks of K/g x every, parts). memory: POSITIONS (V_STEP + D_STEP + A_STEP + 1) vectors. */
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_winograd_weights_bwd_weights(__global const float *restrict x, __global const float *restrict dy,
                                   __global float *restrict out, int N, int H, int W, int C, int P,
