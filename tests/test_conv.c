@@ -128,11 +128,56 @@ static void test_backward_weights(void **state) {
     every_algorithm(*state, TESS_CONV_BWD_WEIGHTS);
 }
 
+/* The first configuration whose name has part in it. */
+struct wish {
+    const struct conv_algo *algo;
+    tess_conv_pass pass;
+    const char *part;
+    char printed[CONV_CONFIG_SIZE];
+};
+static int grant(void *user, const struct conv_config *config) {
+    struct wish *wish = user;
+    conv_config_print(wish->algo, wish->pass, config, wish->printed);
+    return strstr(wish->printed, wish->part) != NULL;
+}
+
+/* Many work-groups, between which some devices get idle ones (range_spread_out); the sample above may have none such. */
+static void test_many_groups(void **state) {
+    static const struct {
+        const char *key, *algo, *part;
+        tess_conv_pass pass;
+    } all[] = {
+        {"n3c36h25w14k40r1s1", "gemm1x1", "_tiles4_", TESS_CONV_FWD},
+        {"n3c36h25w14k40r1s1", "gemm1x1", "_tiles4_", TESS_CONV_BWD_DATA},
+        {"n3c36h25w14k40r1s1", "gemm1x1", "_chunks8_", TESS_CONV_BWD_WEIGHTS},
+        {"n3c20h14w14k40r3s3pt1pb1pl1pr1", "direct", "_chunks4_", TESS_CONV_BWD_WEIGHTS},
+    };
+    tess_context *ctx = *state;
+    if (check_tiny()) skip(); /* no device of tiny shapes has idle work-groups */
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct conv_data t = conv_data_make(all[i].key);
+        tess_conv_options options = {.pass = all[i].pass, .algo = all[i].algo};
+        struct wish wish = {conv_algo_find(all[i].algo), all[i].pass, all[i].part, ""};
+        struct conv_problem problem;
+        assert_ok(ctx, conv_problem_init(&t.d, &options, &ctx->error, &problem));
+        assert_true(conv_config_each(wish.algo, &problem, &ctx->device, grant, &wish));
+        const char *part = strstr(wish.printed, "__");
+        assert_non_null(part);
+        options.config = part + 2;
+        size_t count, length;
+        double *want = conv_reference(&t, &options, &count, &length);
+        conv_check_plan(ctx, &t, &options, want, count, length);
+        free(want);
+        conv_data_free(&t);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forward),
         cmocka_unit_test(test_backward_data),
         cmocka_unit_test(test_backward_weights),
+        cmocka_unit_test(test_many_groups),
     };
     return cmocka_run_group_tests(tests, check_setup, check_teardown);
 }
