@@ -39,18 +39,15 @@ static void close_instance(const struct conv_measure *measure, struct instance *
     conv_work_close(&instance->work);
 }
 
-/* The same problem as planned with the shipped portfolio alone: the context's advisor steps aside meanwhile. */
+/* The same problem as planned with the shipped portfolio alone. */
 static tess_status open_untuned(tess_context *ctx, const tess_conv_desc *desc,
                                 const tess_conv_options *options, struct conv_work *work) {
-    struct conv_advisor *advisor = ctx->advisor;
-    void (*destroy)(struct conv_advisor *) = ctx->advisor_destroy;
-    ctx->advisor = NULL;
-    tess_status status = db_advise(ctx, "/dev/null/no database");
-    if (!status) status = conv_work_open(ctx, desc, options, work);
-    tess_status restored = conv_advisor_set(ctx, NULL);
-    ctx->advisor = advisor;
-    ctx->advisor_destroy = destroy;
-    return status ? status : restored;
+    struct db_aside aside;
+    tess_status status = db_step_aside(ctx, &aside);
+    if (status) return status;
+    status = conv_work_open(ctx, desc, options, work);
+    db_step_back(ctx, &aside);
+    return status;
 }
 
 static tess_status open_instance(const struct conv_measure *measure,

@@ -55,12 +55,12 @@ static bool queue_profiles(const tess_context *ctx) {
     return code == CL_SUCCESS && (properties & CL_QUEUE_PROFILING_ENABLE);
 }
 
-/* A marker before and one behind the runs: their times on the device's clock enclose them. */
+/* Ends when everything before it has ended, on the device's clock. */
 static void mark(const tess_context *ctx, cl_event *event) {
     if (clEnqueueMarkerWithWaitList(ctx->queue, 0, NULL, event) != CL_SUCCESS) *event = NULL;
 }
 
-/* Seconds between two markers; 0 where the device does not tell. Releases both. */
+/* Seconds from one marker to another; 0 where the device does not tell. */
 static double between(cl_event first, cl_event last) {
     cl_ulong start = 0, end = 0;
     bool known = first && last &&
@@ -68,8 +68,6 @@ static double between(cl_event first, cl_event last) {
                                          NULL) == CL_SUCCESS &&
                  clGetEventProfilingInfo(last, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) ==
                      CL_SUCCESS;
-    if (first) clReleaseEvent(first);
-    if (last) clReleaseEvent(last);
     return known && end > start ? 1e-9 * (double)(end - start) : 0;
 }
 
@@ -78,7 +76,12 @@ static double between(cl_event first, cl_event last) {
 struct sampler {
     tess_context *ctx;
     double (*clock)(void);
-    bool profiles, warm;
+    bool profiles, warm, lead_in;
+};
+
+/* Of all of a sample's runs. cpu: this process's processor time. clock: the device's over the host's; 0 where it does not tell. */
+struct sample {
+    double seconds, clock, cpu;
 };
 
 static double processor_now(void) {
@@ -87,31 +90,38 @@ static double processor_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Seconds that runs runs take, the final wait included; device: the same by the device's clock, or 0; cpu: this process's
-   processor time. */
+/* The final wait included, but not where a run leads in, whose end and the last run's are the device's to tell. Where it cannot, all runs
+   count as equally long. */
 static tess_status sample(const struct sampler *sampler, const struct timed *work, int runs,
-                          double *seconds, double *device, double *cpu) {
-    cl_event first = NULL, last = NULL;
+                          bool lead_in, struct sample *out) {
+    enum { BEGIN, LED_IN, END, MARKS };
+    cl_event marks[MARKS] = {NULL};
     tess_status status = TESS_OK;
-    if (sampler->profiles) mark(sampler->ctx, &first);
+    if (sampler->profiles) mark(sampler->ctx, &marks[BEGIN]);
     double cpu_start = processor_now(), start = sampler->clock();
+    if (lead_in) status = work->run(work->user);
+    if (lead_in && sampler->profiles) mark(sampler->ctx, &marks[LED_IN]);
     for (int i = 0; i < runs && !status; i++)
         status = work->run(work->user);
-    if (sampler->profiles) mark(sampler->ctx, &last);
+    if (sampler->profiles) mark(sampler->ctx, &marks[END]);
     if (!status) status = tess_context_finish(sampler->ctx);
-    *seconds = sampler->clock() - start;
-    *cpu = processor_now() - cpu_start;
-    *device = between(first, last);
+    double seconds = sampler->clock() - start, share = lead_in ? runs / (runs + 1.0) : 1;
+    double counted = between(marks[LED_IN], marks[END]);
+    out->seconds = counted > 0 ? counted : share * seconds;
+    out->clock = between(marks[BEGIN], marks[END]) / seconds;
+    out->cpu = share * (processor_now() - cpu_start);
+    for (int i = 0; i < MARKS; i++)
+        if (marks[i]) clReleaseEvent(marks[i]);
     return status;
 }
 
 /* Two runs to warm up, then doubles the runs until a sample is long enough. */
 static tess_status calibrate(const struct sampler *sampler, struct timed *work, double wanted) {
-    double seconds = 0, device = 0, cpu;
-    tess_status status = sample(sampler, work, 2, &seconds, &device, &cpu);
+    struct sample taken;
+    tess_status status = sample(sampler, work, 2, false, &taken);
     for (work->runs_per_sample = 1; !status; work->runs_per_sample *= 2) {
-        status = sample(sampler, work, work->runs_per_sample, &seconds, &device, &cpu);
-        if (seconds >= wanted || work->runs_per_sample >= 1 << 20) break;
+        status = sample(sampler, work, work->runs_per_sample, false, &taken);
+        if (taken.seconds >= wanted || work->runs_per_sample >= 1 << 20) break;
     }
     return status;
 }
@@ -119,20 +129,35 @@ static tess_status calibrate(const struct sampler *sampler, struct timed *work, 
 /* before: what ran before. */
 static tess_status settle(const struct sampler *sampler, const struct timed *before,
                           const struct timed *work) {
-    double seconds_left = before->pause_seconds > 0 ? before->pause_seconds : 0.001;
-    const struct timespec pause = {.tv_nsec = (long)(seconds_left * 1e9)};
-    nanosleep(&pause, NULL);
-    if (work->runs_per_sample == 1 && !sampler->warm) return TESS_OK;
-    double seconds, device, cpu;
-    return sample(sampler, work, 1, &seconds, &device, &cpu);
+    bool leads_in = sampler->lead_in && sampler->profiles;
+    double shortest = leads_in ? 0 : 0.001;
+    double seconds = before->pause_seconds > 0 ? before->pause_seconds : shortest;
+    const struct timespec pause = {.tv_nsec = (long)(seconds * 1e9)};
+    if (seconds > 0) nanosleep(&pause, NULL);
+    if (leads_in || (work->runs_per_sample == 1 && !sampler->warm)) return TESS_OK;
+    struct sample ignored;
+    return sample(sampler, work, 1, false, &ignored);
 }
 
-static void summarise(struct timed *work, double *seconds, double *device, int count) {
+static void summarise(struct timed *work, double *seconds, double *clock, int count) {
     if (work->samples) memcpy(work->samples, seconds, (size_t)count * sizeof *seconds);
     work->median = timing_median(seconds, count);
     work->best = seconds[0];
     work->mad = timing_mad(seconds, count, work->median);
-    work->device = timing_median(device, count);
+    work->clock = timing_median(clock, count);
+}
+
+/* Sample number at of one piece. */
+static tess_status take(const struct sampler *sampler, struct timed *work, int at, double *seconds,
+                        double *clock) {
+    struct sample taken;
+    tess_status status =
+        sample(sampler, work, work->runs_per_sample, sampler->lead_in && sampler->profiles, &taken);
+    if (status) return status;
+    seconds[at] = taken.seconds / work->runs_per_sample;
+    clock[at] = taken.clock;
+    if (work->cpu) work->cpu[at] = taken.cpu / work->runs_per_sample;
+    return TESS_OK;
 }
 
 tess_status timing_interleaved(tess_context *ctx, struct timed *work, int count,
@@ -142,26 +167,23 @@ tess_status timing_interleaved(tess_context *ctx, struct timed *work, int count,
     int samples = options->samples ? options->samples : 15;
     double wanted = options->sample_seconds > 0 ? options->sample_seconds : 0.01;
     struct sampler sampler = {ctx, options->clock ? options->clock : timing_now,
-                              queue_profiles(ctx), options->warm};
+                              queue_profiles(ctx), options->warm || options->lead_in,
+                              options->lead_in};
     double *seconds = calloc((size_t)(2 * samples * count), sizeof *seconds);
     if (!seconds)
         return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "timing: no memory for samples");
-    double *device = seconds + samples * count;
+    double *clock = seconds + samples * count;
     tess_status status = TESS_OK;
     for (int i = 0; i < count && !status; i++)
         if (work[i].runs_per_sample < 1) status = calibrate(&sampler, &work[i], wanted);
     for (int s = 0; s < samples && !status; s++)
         for (int i = 0; i < count && !status; i++) {
-            int at = i * samples + s, runs = work[i].runs_per_sample;
             if (count > 1) status = settle(&sampler, &work[(i + count - 1) % count], &work[i]);
-            double cpu = 0;
-            if (!status) status = sample(&sampler, &work[i], runs, &seconds[at], &device[at], &cpu);
-            seconds[at] /= runs;
-            device[at] /= runs;
-            if (work[i].cpu) work[i].cpu[s] = cpu / runs;
+            if (!status)
+                status = take(&sampler, &work[i], s, seconds + i * samples, clock + i * samples);
         }
     for (int i = 0; i < count && !status; i++)
-        summarise(&work[i], seconds + i * samples, device + i * samples, samples);
+        summarise(&work[i], seconds + i * samples, clock + i * samples, samples);
     free(seconds);
     return status;
 }

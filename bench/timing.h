@@ -16,7 +16,8 @@ struct timed {
     /* Results, seconds a run: */
     double median, mad; /* mad: median of the absolute differences to the median */
     double best;
-    double device; /* median by the device's own clock; 0 where the queue does not profile */
+    double
+        clock; /* median of the device's clock over the host's, for the same runs; 0 where the queue does not profile */
     int runs_per_sample; /* above 0 beforehand: taken as it is, and the work counts as warm; a result otherwise */
 };
 
@@ -25,6 +26,8 @@ struct timing_options {
     double sample_seconds; /* a sample is as many runs as take this long; 0: 0.01 */
     bool
         warm; /* before each sample a run that is not counted, also of long runs: where pauses differ, so do processors' clocks after them */
+    bool
+        lead_in; /* a sample begins when such a run ends, without a wait between them, by the device's clock: waking a device's threads, which takes up to milliseconds, is then no part of it. Needs a queue that profiles; warm elsewhere */
     double (*clock)(void); /* seconds; NULL: timing_now. For tests */
 };
 

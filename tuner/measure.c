@@ -33,10 +33,11 @@ static tess_status sample_pair(struct instance *candidate, struct instance *anch
                              .user = anchor,
                              .samples = pair->anchor + pair->count,
                              .runs_per_sample = pair->anchor_runs}};
-    struct timing_options options = {.samples = count, .sample_seconds = sample_seconds};
+    struct timing_options options = {
+        .samples = count, .sample_seconds = sample_seconds, .lead_in = true};
     tess_status status = timing_interleaved(candidate->bench->ctx, work, anchor ? 2 : 1, &options);
     if (!status) pair->count += count;
-    pair->clock = work[0].device / work[0].median;
+    pair->clock = work[0].clock;
     pair->candidate_runs = work[0].runs_per_sample;
     pair->anchor_runs = work[1].runs_per_sample;
     return status;

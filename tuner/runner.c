@@ -66,7 +66,9 @@ bool runner_interrupted(const struct runner *runner) {
 static void read_guesses(const json_t *reply, struct runner_guesses *out) {
     *out = (struct runner_guesses){.warm_count = 0};
     const char *first = json_string_value(json_object_get(reply, "default"));
+    const char *strict = json_string_value(json_object_get(reply, "strict_default"));
     snprintf(out->first, sizeof out->first, "%s", first ? first : "");
+    snprintf(out->first_strict, sizeof out->first_strict, "%s", strict ? strict : "");
     const json_t *warm = json_object_get(reply, "warm"), *value;
     size_t i;
     json_array_foreach(warm, i, value) {

@@ -51,7 +51,8 @@ bool runner_interrupted(const struct runner *runner);
 
 enum { RUNNER_WARM_MAX = 8 };
 struct runner_guesses {
-    char first[CONV_CONFIG_SIZE]; /* what the planner takes where nothing was measured */
+    char first[CONV_CONFIG_SIZE];        /* what the planner takes where nothing was tuned */
+    char first_strict[CONV_CONFIG_SIZE]; /* and what, if the caller demands strict math */
     char warm[RUNNER_WARM_MAX][CONV_CONFIG_SIZE];
     int warm_count;
 };

@@ -40,6 +40,7 @@ static tess_status make_search(struct tune_layer *layer, const struct layer_turn
         int at = space_find_printed(layer->space, guesses->warm[i]);
         if (at >= 0) warm[warm_count++] = at;
     }
+    layer->first_strict = space_find_printed(layer->space, guesses->first_strict);
     int most = (int)(settings->share * layer->space->count);
     if (most < settings->at_least) most = settings->at_least;
     struct search_options options = {.seed = settings->seed,
@@ -217,18 +218,22 @@ static bool measured(const struct tune_layer *layer, int candidate) {
     return layer->seconds[candidate] > 0 && layer->seconds[candidate] < INFINITY;
 }
 
-/* Of all that were measured, or of those whose mark is that; -1: none. */
-static int fastest(const struct tune_layer *layer, const bool *marks, bool mark) {
+static bool is_strict(const struct tune_layer *layer, int candidate) {
+    return !layer->space->list[candidate].algo->error_growth;
+}
+
+/* Of all that were measured; of the strict ones, if only they count; of those whose mark is that, if there are marks; -1: none. */
+static int fastest(const struct tune_layer *layer, bool strict, const bool *marks, bool mark) {
     int best = -1;
     for (int i = 0; i < layer->space->count; i++)
-        if (measured(layer, i) && (!marks || marks[i] == mark) &&
-            (best < 0 || layer->seconds[i] < layer->seconds[best]))
+        if (measured(layer, i) && (!strict || is_strict(layer, i)) &&
+            (!marks || marks[i] == mark) && (best < 0 || layer->seconds[i] < layer->seconds[best]))
             best = i;
     return best;
 }
 
 static void take_best(struct tune_layer *layer) {
-    layer->best = fastest(layer, NULL, true);
+    layer->best = fastest(layer, false, NULL, true);
     if (layer->best >= 0) layer->best_seconds = layer->seconds[layer->best];
 }
 
@@ -256,14 +261,16 @@ static tess_status measure_finalist(struct tune_layer *layer, const struct layer
     return TESS_OK;
 }
 
-/* The least of many noisy times is luck in part. Whoever looks fastest is measured again, until it is one that was; then some that are nearly as
-   fast, and what would be taken untuned, so that the gain is no luck either. done: who was measured so, updated. */
+/* The least of many noisy times is luck in part. Whoever looks fastest (of the strict ones, if only they count) is measured again, until it
+   is one that was; then some that are nearly as fast, and what would be taken untuned, so that the gain is no luck either. done: who was
+   measured so, updated. */
 static tess_status measure_finalists(struct tune_layer *layer, const struct layer_turn *turn,
-                                     bool *done, tess_error *error) {
-    int best = fastest(layer, done, true), first = space_find_printed(layer->space, layer->first);
+                                     bool strict, bool *done, tess_error *error) {
+    int best = fastest(layer, strict, done, true);
+    int first = strict ? layer->first_strict : space_find_printed(layer->space, layer->first);
     tess_status status = TESS_OK;
     for (int count = 0; !status; count++) {
-        int next = fastest(layer, done, false);
+        int next = fastest(layer, strict, done, false);
         double limit = best < 0                            ? INFINITY
                        : count < turn->settings->finalists ? finalist_ratio * layer->seconds[best]
                                                            : layer->seconds[best];
@@ -282,26 +289,51 @@ static tess_status measure_finalists(struct tune_layer *layer, const struct laye
 }
 
 /* The winner is wrong. */
-static void dethrone(struct tune_layer *layer) {
-    layer->seconds[layer->best] = INFINITY;
+static void dethrone(struct tune_layer *layer, int winner) {
+    layer->seconds[winner] = INFINITY;
     layer->failures++;
-    search_tell(layer->search, layer->best, INFINITY);
+    search_tell(layer->search, winner, INFINITY);
     take_best(layer);
 }
 
-static tess_status verify_best(struct tune_layer *layer, const struct layer_turn *turn,
-                               tess_error *error) {
+static tess_status verify(struct tune_layer *layer, const struct layer_turn *turn, int winner,
+                          bool *right, tess_error *error) {
     char printed[CONV_CONFIG_SIZE];
     struct trial trial;
-    layer_config(layer, layer->best, printed);
+    layer_config(layer, winner, printed);
     tess_status status = runner_verify_winner(turn->runner, printed, turn->settings->winner_macs,
-                                              layer->row[layer->best], error, &trial);
+                                              layer->row[winner], error, &trial);
     if (status) return status;
-    layer->verified = trial.status == DB_OK;
-    if (layer->verified) return TESS_OK;
+    *right = trial.status == DB_OK;
+    if (*right) return TESS_OK;
     turn->watch(turn->watch_user, layer, printed, &trial);
-    dethrone(layer);
+    dethrone(layer, winner);
     return TESS_OK;
+}
+
+/* Who wins of all, or of the strict ones alone. After a winner that is wrong the next best is one that was measured again, too. */
+static tess_status crown(struct tune_layer *layer, const struct layer_turn *turn, bool strict,
+                         bool *done, tess_error *error) {
+    tess_status status = TESS_OK;
+    bool right = false;
+    while (!status && !right) {
+        if (layer->evaluations > 0) status = measure_finalists(layer, turn, strict, done, error);
+        int winner = fastest(layer, strict, NULL, true);
+        if (status || winner < 0) break;
+        status = verify(layer, turn, winner, &right, error);
+    }
+    if (!strict) layer->verified = right;
+    return status;
+}
+
+/* Nobody who demands strict math does worse than untuned, although the search was for others. */
+static tess_status crown_strict(struct tune_layer *layer, const struct layer_turn *turn, bool *done,
+                                tess_error *error) {
+    int first = layer->first_strict;
+    tess_status status = TESS_OK;
+    if (layer->best < 0 || is_strict(layer, layer->best)) return TESS_OK;
+    if (first >= 0 && layer->seconds[first] == 0) status = try_candidate(layer, turn, first, error);
+    return status ? status : crown(layer, turn, true, done, error);
 }
 
 tess_status layer_finish(struct tune_layer *layer, const struct layer_turn *turn,
@@ -310,11 +342,8 @@ tess_status layer_finish(struct tune_layer *layer, const struct layer_turn *turn
     bool *done = calloc((size_t)layer->space->count, sizeof *done);
     if (!done) return error_set(error, TESS_OUT_OF_HOST_MEMORY, "tune: out of memory");
     tess_status status = TESS_OK;
-    /* After a winner that is wrong the next best is one that was measured again, too. */
-    while (!status && layer->best >= 0 && !layer->verified) {
-        if (layer->evaluations > 0) status = measure_finalists(layer, turn, done, error);
-        if (!status && layer->best >= 0) status = verify_best(layer, turn, error);
-    }
+    if (!layer->verified) status = crown(layer, turn, false, done, error);
+    if (!status) status = crown_strict(layer, turn, done, error);
     free(done);
     layer->spent += timing_now() - start;
     return status;

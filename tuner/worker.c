@@ -82,22 +82,33 @@ static void drop_instances(struct worker *worker) {
     worker->candidate = worker->anchor = NULL;
 }
 
-/* What the planner says without what was measured, and configurations that did well elsewhere. */
-static tess_status add_guesses(struct worker *worker, const json_t *request, json_t *reply) {
-    enum { ADVICE_MAX = 8 };
+/* What the planner says where nothing was tuned, as *key of the reply. */
+static tess_status add_untuned(struct worker *worker, bool strict, const char *key, json_t *reply) {
     tess_context *ctx = worker->ctx;
     const struct conv_problem *problem = &worker->bench->problem;
-    bool strict = json_is_true(json_object_get(request, "strict"));
-    struct conv_advisor *advisor = ctx->advisor;
+    struct db_aside aside;
     struct conv_choice choice;
-    ctx->advisor = NULL;
-    tess_status status = conv_choose(
-        ctx, problem, &(tess_conv_options){.pass = problem->pass, .strict = strict}, &choice);
-    ctx->advisor = advisor;
+    tess_status status = db_step_aside(ctx, &aside);
+    if (status) return status;
+    status = conv_choose(ctx, problem,
+                         &(tess_conv_options){.pass = problem->pass, .strict = strict}, &choice);
+    db_step_back(ctx, &aside);
     if (status) return status;
     char printed[CONV_CONFIG_SIZE];
     conv_config_print(choice.algo, problem->pass, &choice.config, printed);
-    json_object_set_new(reply, "default", json_string(printed));
+    json_object_set_new(reply, key, json_string(printed));
+    return TESS_OK;
+}
+
+/* That, and configurations that did well elsewhere. */
+static tess_status add_guesses(struct worker *worker, const json_t *request, json_t *reply) {
+    enum { ADVICE_MAX = 8 };
+    const struct conv_problem *problem = &worker->bench->problem;
+    const struct conv_advisor *advisor = worker->ctx->advisor;
+    bool strict = json_is_true(json_object_get(request, "strict"));
+    tess_status status = add_untuned(worker, strict, "default", reply);
+    if (!status) status = add_untuned(worker, true, "strict_default", reply);
+    if (status) return status;
     struct conv_advice advice[ADVICE_MAX];
     int count =
         advisor ? advisor->advise(advisor->user, problem, strict, SIZE_MAX, advice, ADVICE_MAX) : 0;

@@ -2,7 +2,7 @@
    was its standard output; it ends with its input. One JSON object a line:
 
    (greeting)                             status, device (see worker_device), hashes {algorithm: kernel hash}, peak (FLOP/s; 0: not wanted)
-   do open, problem, pass, strict, macs, cold   status, default (the planner's answer without what was measured), warm [...] (advice)
+   do open, problem, pass, strict, macs, cold   status, default, strict_default (the planner's answers where nothing was tuned), warm [...] (advice)
    do build, config, trial                status, bytes, build_seconds, identity (see identity.h); the configuration becomes the candidate
    do verify, trial                       status, max_err
    do race, trial, reference, ...         status, seconds, mad, ratio, clock, samples [...]; see measure.h

@@ -153,4 +153,13 @@ tess_status db_algo_hash(tess_context *ctx, const struct conv_algo *algo, char h
    that cannot be opened is an error, and the advisor stays as it was. The same as tess_context_use_tuning. */
 tess_status db_advise(tess_context *ctx, const char *path);
 
+/* Between these two calls the planner answers as where nothing was tuned, with the shipped portfolio alone. On failure nothing changed.
+   aside is the caller's. */
+struct db_aside {
+    struct conv_advisor *advisor;
+    void (*destroy)(struct conv_advisor *);
+};
+tess_status db_step_aside(tess_context *ctx, struct db_aside *aside);
+void db_step_back(tess_context *ctx, const struct db_aside *aside);
+
 #endif

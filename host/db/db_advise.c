@@ -131,3 +131,18 @@ tess_status db_advise(tess_context *ctx, const char *path) {
     if (status) destroy(advisor);
     return status;
 }
+
+/* Nothing can lie below a file. */
+tess_status db_step_aside(tess_context *ctx, struct db_aside *aside) {
+    *aside = (struct db_aside){ctx->advisor, ctx->advisor_destroy};
+    ctx->advisor = NULL;
+    tess_status status = db_advise(ctx, "/dev/null/no database");
+    if (status) db_step_back(ctx, aside);
+    return status;
+}
+
+void db_step_back(tess_context *ctx, const struct db_aside *aside) {
+    conv_advisor_set(ctx, NULL); /* removing cannot fail */
+    ctx->advisor = aside->advisor;
+    ctx->advisor_destroy = aside->destroy;
+}
