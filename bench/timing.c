@@ -108,7 +108,7 @@ static tess_status sample(const struct sampler *sampler, const struct timed *wor
     double seconds = sampler->clock() - start, share = lead_in ? runs / (runs + 1.0) : 1;
     double counted = between(marks[LED_IN], marks[END]);
     out->seconds = counted > 0 ? counted : share * seconds;
-    out->clock = between(marks[BEGIN], marks[END]) / seconds;
+    out->clock = seconds > 0 ? between(marks[BEGIN], marks[END]) / seconds : 0;
     out->cpu = share * (processor_now() - cpu_start);
     for (int i = 0; i < MARKS; i++)
         if (marks[i]) clReleaseEvent(marks[i]);

@@ -1,6 +1,7 @@
 /* The planner's tiers: exact before near before other devices before the prediction; guard, limits, stale rows. */
 #include "core/context.h"
 #include "db/nearness.h"
+#include "db/portfolio.h"
 #include "ops/conv/conv_advice.h"
 #include "support/db_fixture.h"
 
@@ -244,6 +245,55 @@ static void test_portfolio(void **state) {
     assert_string_not_equal(choice.tier, "portfolio");
 }
 
+/* The first measured entry for a forward pass, or NULL. */
+static const struct portfolio_entry *measured_entry(const struct portfolio *portfolio) {
+    for (int i = 0; portfolio && i < portfolio->count; i++)
+        if (portfolio->list[i].seconds > 0 && strcmp(portfolio->list[i].operation, "conv_fwd") == 0)
+            return &portfolio->list[i];
+    return NULL;
+}
+
+/* What was measured on this very problem for the portfolio goes before a neighbour here, and behind what was measured on it here. */
+static void test_portfolio_of_same(void **state) {
+    struct planner *p = *state;
+    struct portfolio *portfolio;
+    assert_ok(p->ctx, portfolio_for_device(&p->ctx->device, &p->ctx->error, &portfolio));
+    const struct portfolio_entry *entry = measured_entry(portfolio);
+    if (!entry) {
+        portfolio_free(portfolio);
+        skip(); /* no device of ours was measured */
+    }
+    struct conv_problem problem;
+    struct conv_advice advice[8];
+    const struct conv_advisor *advisor = p->ctx->advisor;
+    tess_conv_desc near = entry->desc;
+    char near_key[TESS_CONV_KEY_SIZE];
+    near.n *= 2;
+    tess_conv_desc_key(&near, near_key);
+    add(p, (struct trial){.problem = near_key, .config = p->good[0], .seconds = 1e-3});
+    assert_ok(p->ctx, conv_problem_init(&entry->desc, NULL, &p->ctx->error, &problem));
+    int count = advisor->advise(advisor->user, &problem, false, SIZE_MAX, advice, 8), at = 0;
+    assert_true(count >= 2);
+    assert_int_equal(advice[0].nearness, CONV_PORTFOLIO);
+    assert_string_equal(advice[0].problem, entry->problem);
+    while (at < count && advice[at].nearness == CONV_PORTFOLIO)
+        at++;
+    assert_true(at < count && advice[at].nearness == CONV_NEAR);
+    assert_string_equal(advice[at].problem, near_key);
+
+    add(p, (struct trial){.problem = entry->problem, .config = p->good[1], .seconds = 1e-3});
+    assert_true(advisor->advise(advisor->user, &problem, false, SIZE_MAX, advice, 8) >= 3);
+    assert_int_equal(advice[0].nearness, CONV_EXACT);
+    assert_int_equal(advice[1].nearness, CONV_PORTFOLIO);
+
+    /* Of any other problem the neighbour knows more. */
+    near.n *= 2;
+    assert_ok(p->ctx, conv_problem_init(&near, NULL, &p->ctx->error, &problem));
+    assert_true(advisor->advise(advisor->user, &problem, false, SIZE_MAX, advice, 8) >= 2);
+    assert_int_equal(advice[0].nearness, CONV_NEAR);
+    portfolio_free(portfolio);
+}
+
 /* What no longer parses, or does not fit, is passed over. */
 static void test_unusable(void **state) {
     struct planner *p = *state;
@@ -283,11 +333,17 @@ static void test_nearness(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        PLANNER(test_empty),     PLANNER(test_exact),
-        PLANNER(test_near),      PLANNER(test_guard),
-        PLANNER(test_stale),     PLANNER(test_other_device),
-        PLANNER(test_limits),    PLANNER(test_unusable),
-        PLANNER(test_portfolio), cmocka_unit_test(test_nearness),
+        PLANNER(test_empty),
+        PLANNER(test_exact),
+        PLANNER(test_near),
+        PLANNER(test_guard),
+        PLANNER(test_stale),
+        PLANNER(test_other_device),
+        PLANNER(test_limits),
+        PLANNER(test_unusable),
+        PLANNER(test_portfolio),
+        PLANNER(test_portfolio_of_same),
+        cmocka_unit_test(test_nearness),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,9 @@ static const struct {
 static const double abort_ratio = 3;
 /* A look at a run shorter than so many samples says more about what else the machine does. */
 static const double look_samples = 3;
+/* What takes long spreads less: from here on it gets fewer samples, but the first stages' at least. */
+static const double enough_seconds = 3;
+static const int least_samples = 4;
 /* Before anything is timed alone: a machine that was idle, or compiled, is slow at first. */
 static const double alone_warm_up = 0.1;
 
@@ -100,6 +103,13 @@ static void summarise_pair(const struct pair *pair, double reference, struct rac
     out->mad = mad * reference;
 }
 
+/* How many of most, at the pace of the taken ones. */
+static int samples_in_time(int most, int taken, double seconds) {
+    double in_time = taken > 0 && seconds > 0 ? enough_seconds * taken / seconds : most;
+    if (in_time > most) return most;
+    return in_time > least_samples ? (int)in_time : least_samples < most ? least_samples : most;
+}
+
 tess_status race(struct instance *candidate, struct instance *anchor,
                  const struct race_options *options, struct race_result *out) {
     struct race_result result = {0};
@@ -119,8 +129,10 @@ tess_status race(struct instance *candidate, struct instance *anchor,
         }
     }
     if (!status && !anchor) status = warm_up(candidate);
+    double start = timing_now();
     for (size_t i = 0; i < sizeof stages / sizeof *stages && !status; i++) {
-        int wanted = stages[i].samples < options->samples ? stages[i].samples : options->samples;
+        int most = samples_in_time(options->samples, pair.count, timing_now() - start);
+        int wanted = stages[i].samples < most ? stages[i].samples : most;
         if (wanted <= pair.count) break;
         status =
             sample_pair(candidate, anchor, wanted - pair.count, options->sample_seconds, &pair);

@@ -326,12 +326,14 @@ static tess_status crown(struct tune_layer *layer, const struct layer_turn *turn
     return status;
 }
 
-/* Nobody who demands strict math does worse than untuned, although the search was for others. */
+/* Nobody who demands strict math does worse than untuned, although the search was for others. Where it met nobody strict, the planner
+   answers as untuned anyway. */
 static tess_status crown_strict(struct tune_layer *layer, const struct layer_turn *turn, bool *done,
                                 tess_error *error) {
     int first = layer->first_strict;
     tess_status status = TESS_OK;
     if (layer->best < 0 || is_strict(layer, layer->best)) return TESS_OK;
+    if (fastest(layer, true, NULL, true) < 0) return TESS_OK;
     if (first >= 0 && layer->seconds[first] == 0) status = try_candidate(layer, turn, first, error);
     return status ? status : crown(layer, turn, true, done, error);
 }

@@ -128,7 +128,8 @@ tess_status db_export(struct db *db, const char *path, tess_error *error, long *
    completed. */
 tess_status db_import(struct db *db, const char *path, bool replace, tess_error *error, long *rows);
 /* Drops what is of no more use: trials with other drivers than each device's last one (or the one of db_set_device), of other
-   kernels than each algorithm's last one, and of each problem all but the eight best and those that quarantine. */
+   kernels than each algorithm's last one, and of each problem all but the eight best strict ones, the eight best others and those that
+   quarantine. */
 tess_status db_prune(struct db *db, tess_error *error, long *rows);
 
 /* Each (device, driver, operation, problem), with its fastest good trial, or any other where there is none; trials: how many there

@@ -16,6 +16,7 @@
 struct time {
     char operation[32], key[TESS_CONV_KEY_SIZE], config[160];
     double seconds;
+    bool strict;
 };
 
 /* A measured problem: times[first .. first + count - 1], the best first. */
@@ -52,6 +53,7 @@ static int read_times(struct db *db, void *user) {
         DB_COPY(time->key, (const char *)sqlite3_column_text(rows, 1));
         DB_COPY(time->config, (const char *)sqlite3_column_text(rows, 2));
         time->seconds = sqlite3_column_double(rows, 3);
+        time->strict = sqlite3_column_int(rows, 4) != 0;
     }
     return db_done(rows, code);
 }
@@ -130,6 +132,20 @@ static tess_status write_entry(struct atomic_file *file, const struct time *time
     return status;
 }
 
+/* The problem's best; then its best strict one, for callers who demand that. */
+static tess_status write_problem(const struct condensed *c, const struct problem *problem,
+                                 struct atomic_file *file, tess_error *error, long *count) {
+    const struct time *best = &c->times[problem->first];
+    int strict = 0;
+    while (strict < problem->count && !best[strict].strict)
+        strict++;
+    tess_status status = write_entry(file, best, error);
+    *count += 1;
+    if (status || strict == 0 || strict == problem->count) return status;
+    *count += 1;
+    return write_entry(file, &best[strict], error);
+}
+
 static tess_status write_file(const struct condensed *c, const char *path, tess_error *error,
                               long *rows) {
     struct atomic_file file;
@@ -137,9 +153,7 @@ static tess_status write_file(const struct condensed *c, const char *path, tess_
     if (status) return status;
     long count = 0;
     for (int i = 0; i < c->problem_count && !status; i++) {
-        if (!c->problems[i].kept) continue;
-        status = write_entry(&file, &c->times[c->problems[i].first], error);
-        count++;
+        if (c->problems[i].kept) status = write_problem(c, &c->problems[i], &file, error, &count);
     }
     if (!status) status = atomic_file_commit(&file, error);
     atomic_file_abort(&file);
