@@ -146,8 +146,9 @@ void tune_report_table(const struct tune_report *report, const struct tune_sessi
         printf("all, each as often as it occurs: %.3f ms untuned, %.3f ms tuned: %.2fx; %s\n",
                before * 1e3, after * 1e3, before / after, runner_device(session->runner)->name);
     if (session->clocked > 0)
-        printf("times are the device clock's, which agrees with the host's within %.0f %% in %ld of "
-               "%ld trials\n",
-               100 * TUNE_CLOCK_TOLERANCE, session->clock_agrees, session->clocked);
+        printf(
+            "times are the device clock's, which agrees with the host's within %.0f %% in %ld of "
+            "%ld trials\n",
+            100 * TUNE_CLOCK_TOLERANCE, session->clock_agrees, session->clocked);
     fflush(stdout);
 }
