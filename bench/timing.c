@@ -120,7 +120,8 @@ static tess_status calibrate(const struct sampler *sampler, struct timed *work, 
     struct sample taken;
     tess_status status = sample(sampler, work, 2, false, &taken);
     for (work->runs_per_sample = 1; !status; work->runs_per_sample *= 2) {
-        status = sample(sampler, work, work->runs_per_sample, false, &taken);
+        status = sample(sampler, work, work->runs_per_sample, sampler->lead_in && sampler->profiles,
+                        &taken);
         if (taken.seconds >= wanted || work->runs_per_sample >= 1 << 20) break;
     }
     return status;

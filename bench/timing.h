@@ -12,7 +12,8 @@ struct timed {
     double *
         samples; /* room for options.samples results, seconds a run in the order taken; NULL: not wanted */
     double *cpu; /* likewise: this process's processor time, seconds a run; NULL: not wanted */
-    double pause_seconds; /* after it, until its threads sleep, below 1; 0: 0.001 */
+    double
+        pause_seconds; /* after it, until its threads sleep, below 1; 0: 0.001, or none with lead_in */
     /* Results, seconds a run: */
     double median, mad; /* mad: median of the absolute differences to the median */
     double best;

@@ -279,16 +279,20 @@ static void test_prune(void **state) {
                    &(struct db_fixture_trial){.problem = KEY, .config = "q", .status = DB_CRASHED});
     db_fixture_add(db, &(struct db_fixture_trial){
                            .problem = KEY, .config = "w", .seconds = 1e-9, .not_strict = true});
+    for (int i = 0; i < 4; i++)
+        db_fixture_add(db,
+                       &(struct db_fixture_trial){
+                           .problem = KEY, .config = &"xxxx"[i], .seconds = 1, .not_strict = true});
     long rows = -1;
     assert_int_equal(db_prune(db, NULL, &rows), TESS_OK);
-    /* Of ten good strict ones of two problems each eight stay, and all that are not strict; the failed build goes; the crash and the
-       unfinished stay. */
-    assert_int_equal(rows, 2 + 2 + 1);
+    /* Of ten good strict ones of two problems each eight stay, of ten that are not strict eight, and all five of the other problem's; the failed
+       build goes; the crash and the unfinished stay. */
+    assert_int_equal(rows, 2 + 2 + 2 + 1);
     struct db_row list[20];
-    assert_int_equal(db_best(db, "conv_fwd", KEY, db_fixture_hash, NULL, list, 20), 8 + 6);
+    assert_int_equal(db_best(db, "conv_fwd", KEY, db_fixture_hash, NULL, list, 20), 8 + 8);
     assert_string_equal(list[0].config, "w");
     assert_string_equal(list[1].config, "c1");
-    assert_int_equal(db_trial_count(db, "conv_fwd", KEY), 8 + 6 + 2);
+    assert_int_equal(db_trial_count(db, "conv_fwd", KEY), 8 + 8 + 2);
     /* A new driver: the old one's trials go, but the other device's stay. A new kernel likewise. */
     device = db_fixture_device("cpu", "1.1");
     assert_int_equal(db_set_device(db, &device, NULL), TESS_OK);

@@ -1,4 +1,4 @@
-/* The planner's tiers: exact before near before other devices before the prediction; guard, limits, stale rows. */
+/* The planner's tiers: exact before the portfolio's same problem before near before other devices before the prediction; guard, limits, stale rows. */
 #include "core/context.h"
 #include "db/nearness.h"
 #include "db/portfolio.h"

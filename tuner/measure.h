@@ -26,7 +26,8 @@ struct race_result {
     bool aborted; /* three times the best's time or more, after one look */
 };
 
-/* 1, then 4, 8, 16, 32 and 64 samples of both in turn, as long as the candidate may still win. anchor NULL: all samples of the candidate
+/* 1, then 4, 8, 16, 32 and 64 samples of both in turn, as long as the candidate may still win and they took less than 3 s (4 are
+   always taken). anchor NULL: all samples of the candidate
    alone, whose median is the result. Packing is not timed: weights change once a step at most. */
 tess_status race(struct instance *candidate, struct instance *anchor,
                  const struct race_options *options, struct race_result *out);

@@ -284,7 +284,6 @@ static tess_status measure_finalists(struct tune_layer *layer, const struct laye
         if (measured(layer, next) && (best < 0 || layer->seconds[next] < layer->seconds[best]))
             best = next;
     }
-    if (!status) take_best(layer);
     return status;
 }
 
@@ -318,7 +317,8 @@ static tess_status crown(struct tune_layer *layer, const struct layer_turn *turn
     bool right = false;
     while (!status && !right) {
         if (layer->evaluations > 0) status = measure_finalists(layer, turn, strict, done, error);
-        int winner = fastest(layer, strict, NULL, true);
+        take_best(layer);
+        int winner = strict ? fastest(layer, true, NULL, true) : layer->best;
         if (status || winner < 0) break;
         status = verify(layer, turn, winner, &right, error);
     }
@@ -331,11 +331,11 @@ static tess_status crown(struct tune_layer *layer, const struct layer_turn *turn
 static tess_status crown_strict(struct tune_layer *layer, const struct layer_turn *turn, bool *done,
                                 tess_error *error) {
     int first = layer->first_strict;
-    tess_status status = TESS_OK;
-    if (layer->best < 0 || is_strict(layer, layer->best)) return TESS_OK;
     if (fastest(layer, true, NULL, true) < 0) return TESS_OK;
-    if (first >= 0 && layer->seconds[first] == 0) status = try_candidate(layer, turn, first, error);
-    return status ? status : crown(layer, turn, true, done, error);
+    bool new = first >= 0 && layer->seconds[first] == 0;
+    tess_status status = new ? try_candidate(layer, turn, first, error) : TESS_OK;
+    if (status || (is_strict(layer, layer->best) && !new)) return status;
+    return crown(layer, turn, true, done, error);
 }
 
 tess_status layer_finish(struct tune_layer *layer, const struct layer_turn *turn,

@@ -62,8 +62,8 @@ tess_status layer_search(struct tune_layer *layer, const struct layer_turn *turn
                          double total, tess_error *error);
 
 /* Measures the fastest again, with more samples, until the fastest of all is one that was, and some that are within 2 % of it; then verifies
-   the winner whole; a wrong one makes room for the next. If it is not strict, the strict ones are measured again too, the untuned choice
-   among them: who demands strict math gets the best of them. The layer is open. */
+   the winner whole; a wrong one makes room for the next. If it is not strict, the strict ones are measured again too; the untuned choice of
+   strict math is measured if any strict one was: who demands strict math gets the best of them. The layer is open. */
 tess_status layer_finish(struct tune_layer *layer, const struct layer_turn *turn,
                          tess_error *error);
 

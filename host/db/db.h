@@ -139,7 +139,7 @@ tess_status db_list(struct db *db, db_visitor visit, void *user, tess_error *err
 
 /* Writes the portfolio of a device class (host/db/portfolio/README.md) that the database's good trials give: the best configuration of
    each convolution measured on such devices with each algorithm's last kernel, thinned as long as each of these problems is served within 5 % by its nearest
-   entry. rows: entries. TESS_NOT_FOUND where nothing was measured on such devices. */
+   entry; and where that is not strict, its best strict one. rows: entries. TESS_NOT_FOUND where nothing was measured on such devices. */
 tess_status db_portfolio(struct db *db, const char *device_class, const char *path,
                          tess_error *error, long *rows);
 

@@ -9,7 +9,7 @@
 #include "db/portfolio.h"
 #include "ops/conv/conv_advice.h"
 
-enum { MAX_ALGOS = 64, MAX_ROWS = 16, MAX_EXACT = 4, MAX_SAME = 4 };
+enum { MAX_ALGOS = 64, MAX_ROWS = 16, MAX_EXACT = 4 };
 
 struct advisor {
     tess_context *ctx;
@@ -57,16 +57,17 @@ static struct conv_advice advice_of(const struct db_row *row, enum conv_nearness
     return advice;
 }
 
-/* What the portfolio says of this very problem, if it was measured. */
-static int portfolio_same(const struct advisor *advisor, const struct db_question *question,
-                          const tess_conv_desc *desc, struct conv_advice *out, int max) {
-    struct conv_advice found[MAX_SAME];
+/* What the portfolio says: same: what was measured on this very problem; else all the rest. */
+static int ask_portfolio(const struct advisor *advisor, const struct db_question *question,
+                         const tess_conv_desc *desc, bool same, struct conv_advice *out, int max) {
+    struct conv_advice found[MAX_ROWS];
     int count = 0;
     if (!advisor->portfolio) return 0;
-    int near = portfolio_advise(advisor->portfolio, question->operation, desc, found, MAX_SAME);
-    for (int i = 0; i < near && count < max; i++)
-        if (found[i].seconds > 0 && strcmp(found[i].problem, question->problem) == 0)
-            out[count++] = found[i];
+    int near = portfolio_advise(advisor->portfolio, question->operation, desc, found, MAX_ROWS);
+    for (int i = 0; i < near && count < max; i++) {
+        bool is = found[i].seconds > 0 && strcmp(found[i].problem, question->problem) == 0;
+        if (is == same) out[count++] = found[i];
+    }
     return count;
 }
 
@@ -86,15 +87,13 @@ static int advise(void *user, const struct conv_problem *problem, bool strict, s
         out[i].trials = trials;
     }
     if (count == max || max == 1) return count;
-    count += portfolio_same(advisor, &question, &problem->d, out + count, max - count);
+    count += ask_portfolio(advisor, &question, &problem->d, true, out + count, max - count);
     int near =
         db_near(advisor->db, &question, rows, max - count < MAX_ROWS ? max - count : MAX_ROWS);
     for (int i = 0; i < near; i++, count++)
         out[count] =
             advice_of(&rows[i], rows[i].this_device && rows[i].current ? CONV_NEAR : CONV_OTHER);
-    if (advisor->portfolio)
-        count +=
-            portfolio_advise(advisor->portfolio, operation, &problem->d, out + count, max - count);
+    count += ask_portfolio(advisor, &question, &problem->d, false, out + count, max - count);
     return count;
 }
 
