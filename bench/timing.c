@@ -100,7 +100,7 @@ static tess_status sample(const struct sampler *sampler, const struct timed *wor
     if (sampler->profiles) mark(sampler->ctx, &marks[BEGIN]);
     double cpu_start = processor_now(), start = sampler->clock();
     if (lead_in) status = work->run(work->user);
-    if (lead_in && sampler->profiles) mark(sampler->ctx, &marks[LED_IN]);
+    if (lead_in) mark(sampler->ctx, &marks[LED_IN]);
     for (int i = 0; i < runs && !status; i++)
         status = work->run(work->user);
     if (sampler->profiles) mark(sampler->ctx, &marks[END]);
@@ -120,8 +120,7 @@ static tess_status calibrate(const struct sampler *sampler, struct timed *work, 
     struct sample taken;
     tess_status status = sample(sampler, work, 2, false, &taken);
     for (work->runs_per_sample = 1; !status; work->runs_per_sample *= 2) {
-        status = sample(sampler, work, work->runs_per_sample, sampler->lead_in && sampler->profiles,
-                        &taken);
+        status = sample(sampler, work, work->runs_per_sample, sampler->lead_in, &taken);
         if (taken.seconds >= wanted || work->runs_per_sample >= 1 << 20) break;
     }
     return status;
@@ -130,12 +129,11 @@ static tess_status calibrate(const struct sampler *sampler, struct timed *work, 
 /* before: what ran before. */
 static tess_status settle(const struct sampler *sampler, const struct timed *before,
                           const struct timed *work) {
-    bool leads_in = sampler->lead_in && sampler->profiles;
-    double shortest = leads_in ? 0 : 0.001;
+    double shortest = sampler->lead_in ? 0 : 0.001;
     double seconds = before->pause_seconds > 0 ? before->pause_seconds : shortest;
     const struct timespec pause = {.tv_nsec = (long)(seconds * 1e9)};
     if (seconds > 0) nanosleep(&pause, NULL);
-    if (leads_in || (work->runs_per_sample == 1 && !sampler->warm)) return TESS_OK;
+    if (sampler->lead_in || (work->runs_per_sample == 1 && !sampler->warm)) return TESS_OK;
     struct sample ignored;
     return sample(sampler, work, 1, false, &ignored);
 }
@@ -152,8 +150,7 @@ static void summarise(struct timed *work, double *seconds, double *clock, int co
 static tess_status take(const struct sampler *sampler, struct timed *work, int at, double *seconds,
                         double *clock) {
     struct sample taken;
-    tess_status status =
-        sample(sampler, work, work->runs_per_sample, sampler->lead_in && sampler->profiles, &taken);
+    tess_status status = sample(sampler, work, work->runs_per_sample, sampler->lead_in, &taken);
     if (status) return status;
     seconds[at] = taken.seconds / work->runs_per_sample;
     clock[at] = taken.clock;
@@ -167,9 +164,9 @@ tess_status timing_interleaved(tess_context *ctx, struct timed *work, int count,
     if (!options) options = &defaults;
     int samples = options->samples ? options->samples : 15;
     double wanted = options->sample_seconds > 0 ? options->sample_seconds : 0.01;
-    struct sampler sampler = {ctx, options->clock ? options->clock : timing_now,
-                              queue_profiles(ctx), options->warm || options->lead_in,
-                              options->lead_in};
+    bool profiles = queue_profiles(ctx);
+    struct sampler sampler = {ctx, options->clock ? options->clock : timing_now, profiles,
+                              options->warm || options->lead_in, options->lead_in && profiles};
     double *seconds = calloc((size_t)(2 * samples * count), sizeof *seconds);
     if (!seconds)
         return context_fail(ctx, TESS_OUT_OF_HOST_MEMORY, "timing: no memory for samples");

@@ -82,17 +82,12 @@ static void drop_instances(struct worker *worker) {
     worker->candidate = worker->anchor = NULL;
 }
 
-/* What the planner says where nothing was tuned, as *key of the reply. */
-static tess_status add_untuned(struct worker *worker, bool strict, const char *key, json_t *reply) {
-    tess_context *ctx = worker->ctx;
+/* The planner's answer as key of the reply. */
+static tess_status add_choice(struct worker *worker, bool strict, const char *key, json_t *reply) {
     const struct conv_problem *problem = &worker->bench->problem;
-    struct db_aside aside;
+    const tess_conv_options options = {.pass = problem->pass, .strict = strict};
     struct conv_choice choice;
-    tess_status status = db_step_aside(ctx, &aside);
-    if (status) return status;
-    status = conv_choose(ctx, problem,
-                         &(tess_conv_options){.pass = problem->pass, .strict = strict}, &choice);
-    db_step_back(ctx, &aside);
+    tess_status status = conv_choose(worker->ctx, problem, &options, &choice);
     if (status) return status;
     char printed[CONV_CONFIG_SIZE];
     conv_config_print(choice.algo, problem->pass, &choice.config, printed);
@@ -100,14 +95,18 @@ static tess_status add_untuned(struct worker *worker, bool strict, const char *k
     return TESS_OK;
 }
 
-/* That, and configurations that did well elsewhere. */
+/* What the planner says where nothing was tuned, and configurations that did well elsewhere. */
 static tess_status add_guesses(struct worker *worker, const json_t *request, json_t *reply) {
     enum { ADVICE_MAX = 8 };
     const struct conv_problem *problem = &worker->bench->problem;
     const struct conv_advisor *advisor = worker->ctx->advisor;
     bool strict = json_is_true(json_object_get(request, "strict"));
-    tess_status status = add_untuned(worker, strict, "default", reply);
-    if (!status) status = add_untuned(worker, true, "strict_default", reply);
+    struct db_aside aside;
+    tess_status status = db_step_aside(worker->ctx, &aside);
+    if (status) return status;
+    status = add_choice(worker, strict, "default", reply);
+    if (!status) status = add_choice(worker, true, "strict_default", reply);
+    db_step_back(worker->ctx, &aside);
     if (status) return status;
     struct conv_advice advice[ADVICE_MAX];
     int count =
