@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/embedded.h"
+#include "tuner/ahead.h"
 #include "tuner/runner_internal.h"
 #include "tuner/tune_layer.h"
 
@@ -108,16 +110,21 @@ static void add_layer(struct session *session) {
 static const struct layer_settings settings = {
     .exhaustive = true, .seed = 3, .share = 1, .at_least = 1, .finalists = 4, .winner_macs = 1e6};
 
-static void tune_layer_whole(struct session *session) {
+/* The last layer; seconds: for its search. */
+static void tune_layer_for(struct session *session, double seconds) {
     tess_error error = {0};
     struct layer_turn turn = {session->runner, session->db, &settings, watch, session};
     struct tune_layer *layer = &session->layers[session->layer_count - 1];
     tess_status status = layer_open(layer, &turn, &error);
-    if (!status) status = layer_search(layer, &turn, INFINITY, INFINITY, &error);
+    if (!status) status = layer_search(layer, &turn, seconds, INFINITY, &error);
     if (!status) status = layer_finish(layer, &turn, &error);
     if (status) fail_msg("%s", error.text);
     assert_true(layer->best >= 0);
     assert_true(layer->verified);
+}
+
+static void tune_layer_whole(struct session *session) {
+    tune_layer_for(session, INFINITY);
 }
 
 static void open_session(struct session *session, const char *folder, const char *name,
@@ -351,6 +358,127 @@ static void test_anchor_stays(void **state) {
     folder_remove(folder);
 }
 
+/* Rows of an earlier tuning may all be slower than what is taken untuned. It is measured even if there is no time for a search. */
+static void test_untuned_choice_is_met(void **state) {
+    char folder[FOLDER_PATH_SIZE], program[4096], winner[CONV_CONFIG_SIZE];
+    (void)state;
+    folder_create(folder);
+    program_beside(program);
+    struct session *session = check_alloc(sizeof *session);
+    struct runner_options options = quick_options(program);
+    open_session(session, folder, "first.db", &options);
+    struct tune_layer *layer = &session->layers[session->layer_count++];
+    *layer = (struct tune_layer){.problem = problem_of(0), .count = 1, .best = -1};
+    tess_conv_desc_key(&layer->problem.d, layer->key);
+    const struct db_subject subject = {.operation = "conv_fwd",
+                                       .problem = layer->key,
+                                       .dtype = "f32",
+                                       .algo = "direct",
+                                       .config = configs[3],
+                                       .kernel_hash = runner_hash(session->runner, "direct"),
+                                       .strict = true};
+    const struct db_result result = {.status = DB_OK, .seconds = 10};
+    tess_error error = {0};
+    int64_t id;
+    assert_int_equal(db_trial_begin(session->db, &subject, &error, &id), TESS_OK);
+    assert_int_equal(db_trial_end(session->db, id, &result, &error), TESS_OK);
+    tune_layer_for(session, 0);
+    assert_int_equal(layer->resumed, 1);
+    best_config(session, 0, winner);
+    print_message("known: %s; untuned: %s, %.3f ms; taken: %s\n", configs[3], layer->first,
+                  1e3 * layer->first_seconds, winner);
+    assert_string_not_equal(layer->first, configs[3]);
+    assert_true(layer->first_seconds > 0 && layer->best_seconds <= layer->first_seconds);
+    assert_string_not_equal(winner, configs[3]);
+    close_session(session);
+    free(session);
+    folder_remove(folder);
+}
+
+/* ---------------------------------------------------------------- ahead */
+
+enum { JOBS = 5 };
+
+static void count_jobs(void *user, int done, int count) {
+    int *seen = user;
+    assert_int_equal(count, JOBS);
+    assert_int_equal(done, ++*seen);
+}
+
+/* Whether it came to its end. */
+static bool run_ahead(struct ahead_job jobs[JOBS], const char *kernels, const char *faults,
+                      double seconds) {
+    char program[4096];
+    static struct conv_problem problems[JOBS];
+    int seen = 0;
+    program_beside(program);
+    struct worker_options worker = quick_options(program).worker;
+    worker.kernel_dir = kernels;
+    const struct ahead_options options = {
+        .worker = &worker, .workers = 2, .macs = 1e6, .seconds = seconds, count_jobs, &seen};
+    for (int i = 0; i < JOBS; i++) {
+        problems[i] = problem_of(i);
+        jobs[i].problem = &problems[i];
+    }
+    if (faults) setenv("TESSERA_TUNE_FAULTS", faults, 1);
+    bool whole = verify_ahead(&options, jobs, JOBS);
+    unsetenv("TESSERA_TUNE_FAULTS");
+    if (whole) assert_int_equal(seen, JOBS);
+    return whole;
+}
+
+/* Kernels in which multiply-adds leave a little out. */
+static void write_wrong_kernels(const char *folder) {
+    for (const struct embedded_source *s = embedded_sources; s->name; s++) {
+        bool common = strcmp(s->name, "common.clh") == 0;
+        folder_write_text(folder, s->name,
+                          common ? "#define FMA(a, b, c) ((a) * (b) * 0.999f + (c))\n" : s->text);
+    }
+}
+
+/* What is verified ahead is what the planner takes untuned; a wrong one is not; a job whose worker dies, runs out of memory or takes too long is left for later,
+   and its neighbours are verified all the same. */
+static void test_ahead(void **state) {
+    char folder[FOLDER_PATH_SIZE], program[4096];
+    struct ahead_job jobs[JOBS];
+    (void)state;
+    folder_create(folder);
+    program_beside(program);
+    struct session *session = check_alloc(sizeof *session);
+    struct runner_options options = quick_options(program);
+    open_session(session, folder, "ahead.db", &options);
+    assert_true(run_ahead(jobs, NULL, NULL, 300));
+    for (int i = 0; i < JOBS; i++) {
+        struct runner_guesses guesses;
+        tess_error error = {0};
+        assert_int_equal(runner_open(session->runner, jobs[i].problem, false, &error, &guesses),
+                         TESS_OK);
+        assert_true(jobs[i].config[0]);
+        assert_string_equal(jobs[i].config, guesses.first);
+    }
+    /* Numbers count from 1, and an odd one is struck. */
+    assert_true(run_ahead(jobs, NULL, "1:skm:2", 300));
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(jobs[i].config[0] != 0, i % 2);
+    assert_true(run_ahead(jobs, NULL, "1:h:1", 1));
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(jobs[i].config[0], 0);
+    write_wrong_kernels(folder);
+    assert_true(run_ahead(jobs, folder, NULL, 300));
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(jobs[i].config[0], 0);
+    raise(SIGINT); /* blocked: it stays */
+    assert_false(run_ahead(jobs, NULL, NULL, 300));
+    sigset_t set;
+    int number;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    assert_int_equal(sigwait(&set, &number), 0);
+    close_session(session);
+    free(session);
+    folder_remove(folder);
+}
+
 /* A device that is not there is an error at once, not a row of restarts. */
 static void test_no_device(void **state) {
     char folder[FOLDER_PATH_SIZE], program[4096], path[FOLDER_PATH_SIZE];
@@ -380,10 +508,9 @@ int main(void) {
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_device),
-        cmocka_unit_test(test_quarantine),
-        cmocka_unit_test(test_anchor_stays),
-        cmocka_unit_test(test_faults_cost_one_trial_each),
+        cmocka_unit_test(test_no_device),    cmocka_unit_test(test_quarantine),
+        cmocka_unit_test(test_anchor_stays), cmocka_unit_test(test_untuned_choice_is_met),
+        cmocka_unit_test(test_ahead),        cmocka_unit_test(test_faults_cost_one_trial_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,8 @@
 
    The environment's TESSERA_TUNE_FAULTS=SEED:KINDS:EVERY strikes trial number t of a session where (t + SEED) % EVERY is 0. KINDS are
    letters, one of which is drawn for each: s segmentation fault, h hang, m out of memory, k killed by SIGKILL; and likewise
-   whether it happens while building, verifying or timing. Without the variable nothing is drawn. */
+   whether it happens while building, verifying or timing. Of a verification ahead (ahead.h) the job's number, from 1 on, counts as the
+   trial's. Without the variable nothing is drawn. */
 #ifndef TESSERA_TUNER_FAULTS_H
 #define TESSERA_TUNER_FAULTS_H
 

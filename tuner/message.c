@@ -54,7 +54,7 @@ static bool take_line(struct message_reader *reader, enum message_result *result
     return true;
 }
 
-static bool signal_pending(void) {
+bool message_signal_pending(void) {
     sigset_t pending;
     if (sigpending(&pending)) return false;
     return sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1;
@@ -81,7 +81,7 @@ enum message_result message_receive(struct message_reader *reader, double second
     double deadline = timing_now() + seconds;
     enum message_result result;
     while (!take_line(reader, &result, out)) {
-        if (signals && signal_pending()) return MESSAGE_SIGNAL;
+        if (signals && message_signal_pending()) return MESSAGE_SIGNAL;
         double left = deadline - timing_now();
         if (seconds >= 0 && left <= 0) return MESSAGE_LATE;
         int wait = seconds >= 0 && left * 1e3 < POLL_MS ? (int)(left * 1e3) + 1 : POLL_MS;

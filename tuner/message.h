@@ -23,6 +23,8 @@ struct message_reader {
 
 void message_reader_close(struct message_reader *reader); /* frees; leaves fd open */
 
+bool message_signal_pending(void); /* a blocked SIGINT or SIGTERM */
+
 /* Writes the object, whose reference is taken over; NULL (no memory) and a broken pipe give false. SIGPIPE must be ignored. */
 bool message_send(int fd, json_t *object);
 

@@ -48,6 +48,7 @@ long runner_trials(const struct runner *runner);
 
 /* Whether SIGINT or SIGTERM came: every call then fails, and nothing is left to do but to end. Both must be blocked. */
 bool runner_interrupted(const struct runner *runner);
+tess_status runner_stopped(tess_error *error); /* the status and text of that */
 
 enum { RUNNER_WARM_MAX = 8 };
 struct runner_guesses {

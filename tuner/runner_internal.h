@@ -40,7 +40,6 @@ enum db_status runner_ask_timed(struct runner *runner, json_t *request, double s
                                 json_t **reply, char *cause, size_t size, double *spent);
 
 double runner_real(const json_t *reply, const char *key);
-tess_status runner_stopped(tess_error *error); /* by a signal: the status and text of that */
 
 enum db_status runner_send_open(struct runner *runner, json_t **reply, char *cause, size_t size);
 enum db_status runner_send_build(struct runner *runner, const char *printed, long trial,

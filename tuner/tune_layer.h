@@ -19,8 +19,9 @@ struct tune_layer {
 
     char first[CONV_CONFIG_SIZE]; /* what the planner takes untuned; its time; 0: not known */
     double first_seconds;
-    int first_strict; /* candidate that it takes untuned for strict math; -1: none */
-    int best;         /* candidate; -1: none */
+    char ahead[CONV_CONFIG_SIZE]; /* what was verified whole already; "": nothing */
+    int first_strict;             /* candidate that it takes untuned for strict math; -1: none */
+    int best;                     /* candidate; -1: none */
     double best_seconds;
     char anchor[CONV_CONFIG_SIZE]; /* what the seconds are ratios to; "": none yet */
     double anchor_seconds;
@@ -61,9 +62,10 @@ tess_status layer_open(struct tune_layer *layer, const struct layer_turn *turn, 
 tess_status layer_search(struct tune_layer *layer, const struct layer_turn *turn, double seconds,
                          double total, tess_error *error);
 
-/* Measures the fastest again, with more samples, until the fastest of all is one that was, and some that are within 2 % of it; then verifies
-   the winner whole; a wrong one makes room for the next. If it is not strict, the strict ones are measured again too; the untuned choice of
-   strict math is measured if any strict one was: who demands strict math gets the best of them. The layer is open. */
+/* Measures what is taken untuned, if the search did not. Then the fastest again, with more samples, until the fastest of all is one that was,
+   and some that are within 2 % of it; then verifies the winner whole; a wrong one makes room for the next. If it is not strict, the strict ones
+   are measured again too; the untuned choice of strict math is measured if any strict one was: who demands strict math gets the best of
+   them. The layer is open. */
 tess_status layer_finish(struct tune_layer *layer, const struct layer_turn *turn,
                          tess_error *error);
 

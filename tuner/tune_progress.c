@@ -44,32 +44,52 @@ static void totals(const struct tune_session *session, double *gain, double *sha
     *share = seconds > 0 && session->peak > 0 ? flops / seconds / session->peak : 0;
 }
 
-static void print_bar(const struct tune_session *session, char bar[BAR + 1]) {
-    double elapsed = timing_now() - session->started, left = tune_session_left(session);
-    double done = isfinite(left) && elapsed + left > 0 ? elapsed / (elapsed + left) : 0;
+/* Whether it is time for the next line. */
+static bool is_due(struct tune_progress *progress) {
+    double now = timing_now();
+    if (now < progress->next) return false;
+    progress->next = now + (progress->terminal ? terminal_seconds : plain_seconds);
+    return true;
+}
+
+/* bar: in front of it on a terminal. */
+static void show(struct tune_progress *progress, const char *bar, const char *line) {
+    if (progress->terminal)
+        fprintf(stderr, "\r\033[K[%s] %.*s", bar, 118 - BAR - 3, line);
+    else
+        fprintf(stderr, "tessera: tune: %s\n", line);
+    progress->drawn = progress->terminal;
+}
+
+static void fill_bar(double done, char bar[BAR + 1]) {
     int full = (int)(done * BAR);
     for (int i = 0; i < BAR; i++)
         bar[i] = i < full ? '#' : '.';
     bar[BAR] = '\0';
 }
 
+void tune_progress_ahead(struct tune_progress *progress, int done, int count) {
+    char bar[BAR + 1], line[LINE];
+    if (!is_due(progress)) return;
+    fill_bar((double)done / count, bar);
+    snprintf(line, sizeof line, "before the search: %d/%d untuned choices verified", done, count);
+    show(progress, bar, line);
+}
+
 void tune_progress_show(struct tune_progress *progress, const struct tune_session *session,
                         const struct tune_layer *layer) {
-    double now = timing_now(), gain, share;
-    if (now < progress->next) return;
-    progress->next = now + (progress->terminal ? terminal_seconds : plain_seconds);
+    double gain, share, elapsed = timing_now() - session->started;
+    if (!is_due(progress)) return;
     char left[32], bar[BAR + 1], line[LINE];
-    print_left(tune_session_left(session), left);
-    print_bar(session, bar);
+    double remaining = tune_session_left(session);
+    print_left(remaining, left);
+    fill_bar(isfinite(remaining) && elapsed + remaining > 0 ? elapsed / (elapsed + remaining) : 0,
+             bar);
     totals(session, &gain, &share);
     snprintf(line, sizeof line,
-             "[%s] %d/%d layers, %ld trials (%ld failed), %.2fx untuned, %.0f %% of peak, %s left, "
+             "%d/%d layers, %ld trials (%ld failed), %.2fx untuned, %.0f %% of peak, %s left, "
              "%.60s %s",
-             bar, session->finished, session->layer_count, session->trials, session->failures, gain,
+             session->finished, session->layer_count, session->trials, session->failures, gain,
              100 * share, left, layer->key, conv_pass_name(layer->problem.pass));
-    if (progress->terminal)
-        fprintf(stderr, "\r\033[K%.*s", 118, line);
-    else
-        fprintf(stderr, "tessera: tune: %s\n", line + BAR + 3);
-    progress->drawn = progress->terminal;
+    show(progress, bar, line);
 }

@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "bench/timing.h"
+#include "tuner/ahead.h"
 #include "tuner/trial_log.h"
 #include "tuner/tune_progress.h"
 #include "tuner/tune_report.h"
 
 const struct tune_mode tune_modes[] = {
-    {"rapid", "a first good answer", 1.2, 0.02, 24, 4, 3, 2e7, 1, {1}},
+    {"rapid", "a first good answer", 1.2, 0.02, 24, 4, 3, 2e7, 1, {1}, true},
     {"normal", "nearly the best", 32, 0.15, 128, 16, 8, 2e8, 2, {0.6, 0.4}},
     {"patient", "the best that a search finds", 180, 0.5, 512, 16, 16, 1e9, 3, {0.5, 0.3, 0.2}},
     {"exhaustive", "every valid configuration", 0, 1, 0, 16, 16, 1e9, 1, {1}},
@@ -194,7 +195,37 @@ double tune_session_left(const struct tune_session *session) {
 
 /* ---------------------------------------------------------------- session */
 
-static tess_status open_session(struct tune_session *session, tess_error *error) {
+static void watch_ahead(void *user, int done, int count) {
+    struct watcher *watcher = user;
+    tune_progress_ahead(&watcher->progress, done, count);
+}
+
+/* Before the budget's time begins: it is a part of verification. */
+static tess_status look_ahead(struct watcher *watcher, const struct worker_options *worker,
+                              tess_error *error) {
+    struct tune_session *session = &watcher->session;
+    const struct tune_options *o = session->options;
+    const struct ahead_options options = {.worker = worker,
+                                          .workers = ahead_workers(),
+                                          .strict = o->strict,
+                                          .macs = o->mode->winner_macs,
+                                          .seconds = o->build_seconds > 0 ? o->build_seconds : 60,
+                                          .watch = watch_ahead,
+                                          .user = watcher};
+    if (!o->mode->ahead || options.workers < 2 || session->layer_count < 2) return TESS_OK;
+    struct ahead_job *jobs = calloc((size_t)session->layer_count, sizeof *jobs);
+    if (!jobs) return error_set(error, TESS_OUT_OF_HOST_MEMORY, "tune: out of memory");
+    for (int i = 0; i < session->layer_count; i++)
+        jobs[i].problem = &session->layers[i].problem;
+    bool whole = verify_ahead(&options, jobs, session->layer_count);
+    for (int i = 0; i < session->layer_count; i++)
+        memcpy(session->layers[i].ahead, jobs[i].config, sizeof jobs[i].config);
+    free(jobs);
+    return whole ? TESS_OK : runner_stopped(error);
+}
+
+static tess_status open_session(struct watcher *watcher, tess_error *error) {
+    struct tune_session *session = &watcher->session;
     const struct tune_options *o = session->options;
     struct runner_options options = {
         .worker = {.device = o->device, .verbose = o->verbose},
@@ -210,6 +241,7 @@ static tess_status open_session(struct tune_session *session, tess_error *error)
     options.worker.db = db_path(session->db);
     status = runner_create(&options, session->db, error, &session->runner);
     if (!status) status = runner_peak(session->runner, error, &session->peak);
+    if (!status) status = look_ahead(watcher, &options.worker, error);
     session->started = timing_now();
     session->budget = o->budget > 0 ? o->budget : o->mode->seconds_per_layer * session->layer_count;
     return status;
@@ -230,7 +262,7 @@ tess_status tune_session_run(const struct tune_options *options, tess_error *err
     if (!status) status = tune_report_open(&watcher.report, options->json, error);
     if (status) return status;
     tune_progress_start(&watcher.progress);
-    status = open_session(session, error);
+    status = open_session(&watcher, error);
     struct layer_settings settings = {.strict = options->strict,
                                       .exhaustive = options->mode->at_least == 0,
                                       .seed = options->seed,

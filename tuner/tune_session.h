@@ -19,6 +19,7 @@ struct tune_mode {
     double winner_macs;
     int round_count;
     double rounds[3]; /* shares of the budget */
+    bool ahead;       /* what is taken untuned is verified before the search: verify_ahead */
 };
 
 /* NULL: no mode of this name. */

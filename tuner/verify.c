@@ -183,7 +183,7 @@ tess_status verify_both_orders(struct workbench *bench, const char *printed, str
 
 /* ---------------------------------------------------------------- winners */
 
-/* With so many multiply-adds for each answer there is time for a second build of each problem too. */
+/* With so many multiply-adds for each answer there is time for more builds: both orders of each problem, other numbers of channels. */
 static const double thorough_macs = 1e8;
 
 /* Verifies printed on another problem; *fits tells whether it can do it at all. */
@@ -217,14 +217,19 @@ static tess_status verify_on(struct workbench *bench, const tess_conv_desc *desc
     return status;
 }
 
-/* What is added to h, w, and, in units of groups, to c and k: the first two that the configuration fits are taken. */
+/* What is added to h, w, and, in units of groups, to the channels that are summed over or, for backward-weights, the input's (from), and to
+   the others (to): the first two that the configuration fits are taken. */
 static const struct {
-    int h, w, c, k;
+    int h, w, from, to;
 } ragged[] = {{1, -1, 1, 1}, {-1, 1, -1, 3}, {2, 3, 0, 0},
               {1, 2, 0, 1},  {3, 1, 0, 0},   {5, 0, 0, 0}};
 
-static tess_conv_desc ragged_variant(const tess_conv_desc *d, size_t i) {
+/* same_from: those channels stay, of which kernels may have compiled in how many there are. */
+static tess_conv_desc ragged_variant(const struct conv_problem *p, size_t i, bool same_from) {
+    const tess_conv_desc *d = &p->d;
     tess_conv_desc v = *d;
+    bool swapped = p->pass == TESS_CONV_BWD_DATA;
+    int from = same_from ? 0 : ragged[i].from, to = ragged[i].to;
     /* Small where that changes nothing for the edges. */
     int rows = 4 * d->r * (d->dilation_h ? d->dilation_h : 1) * (d->stride_h ? d->stride_h : 1) + 8;
     int groups = d->groups ? d->groups : 1;
@@ -232,8 +237,8 @@ static tess_conv_desc ragged_variant(const tess_conv_desc *d, size_t i) {
     if (v.h > rows) v.h = rows;
     v.h += ragged[i].h;
     v.w += ragged[i].w;
-    v.c += ragged[i].c * groups;
-    v.k += ragged[i].k * groups;
+    v.c += (swapped ? to : from) * groups;
+    v.k += (swapped ? from : to) * groups;
     return v;
 }
 
@@ -243,6 +248,7 @@ tess_status verify_winner(struct workbench *bench, const char *printed, double m
     struct verdict worst = {.right = true};
     tess_conv_desc problems[2 + sizeof ragged / sizeof *ragged];
     size_t count = 0;
+    bool thorough = macs >= thorough_macs;
     problems[count++] = *d;
     if (tess_conv_flops(d) / 2 > macs && d->n > 1) {
         problems[count] = *d;
@@ -250,12 +256,13 @@ tess_status verify_winner(struct workbench *bench, const char *printed, double m
     }
     size_t first_ragged = count;
     for (size_t i = 0; i < sizeof ragged / sizeof *ragged; i++)
-        problems[count++] = ragged_variant(d, i);
+        problems[count++] = ragged_variant(&bench->problem, i, !thorough);
     int variants = 0;
     for (size_t i = 0; i < count && variants < 2 && worst.right; i++) {
         struct verdict verdict;
-        bool fits, both = macs >= thorough_macs;
-        tess_status status = verify_on(bench, &problems[i], printed, macs, both, &fits, &verdict);
+        bool fits;
+        tess_status status =
+            verify_on(bench, &problems[i], printed, macs, thorough, &fits, &verdict);
         if (status) return status;
         if (!fits) continue;
         variants += i >= first_ragged;

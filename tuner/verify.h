@@ -26,7 +26,9 @@ tess_status verify_instance(struct instance *instance, struct verdict *out);
 tess_status verify_both_orders(struct workbench *bench, const char *printed, struct verdict *out);
 
 /* For the winner of a search: every element, or of large problems every element at batch 1 and a dense sample of the
-   batch; and two problems like it whose sizes are ragged; all in both orders from 1e8 macs on. macs: about how many multiply-adds the answers of each may cost. */
+   batch; and two problems like it whose sizes are ragged. macs: about how many multiply-adds the answers of each may cost. From 1e8 on all
+   is done in both orders, and ragged are all sizes; below, the number of channels that are summed over (of backward-weights, the input's)
+   stays, so that no more programs are built than the winner's. */
 tess_status verify_winner(struct workbench *bench, const char *printed, double macs,
                           struct verdict *out);
 

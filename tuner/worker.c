@@ -199,6 +199,24 @@ static json_t *do_winner(struct worker *worker, const json_t *request) {
     return status ? failed(worker, status) : verdict_answer(&verdict);
 }
 
+/* Opens a problem and verifies whole what the planner takes untuned. */
+static json_t *do_untuned(struct worker *worker, const json_t *request) {
+    json_t *opened = do_open(worker, request), *reply;
+    const char *config = text_of(opened, "default");
+    if (json_integer_value(json_object_get(opened, "status")) != DB_OK) return opened;
+    for (int stage = 0; stage < FAULT_STAGES; stage++)
+        if (faults_strike(&worker->faults, trial_of(request), (enum fault_stage)stage)) {
+            json_decref(opened);
+            return answer(DB_OUT_OF_MEMORY, "verifying: out of memory");
+        }
+    struct verdict verdict;
+    tess_status status = verify_winner(worker->bench, config, number_of(request, "macs"), &verdict);
+    reply = status ? failed(worker, status) : verdict_answer(&verdict);
+    if (reply) json_object_set_new(reply, "config", json_string(config));
+    json_decref(opened);
+    return reply;
+}
+
 static json_t *do_fc(struct worker *worker, const json_t *request) {
     struct worker_fc_result result;
     tess_status status = worker_fc_run(&worker->fc, worker->ctx, request, &result);
@@ -229,7 +247,7 @@ static json_t *handle(struct worker *worker, const json_t *request) {
         json_t *(*run)(struct worker *, const json_t *);
     } requests[] = {{"open", do_open}, {"build", do_build}, {"verify", do_verify},
                     {"race", do_race}, {"adopt", do_adopt}, {"winner", do_winner},
-                    {"peak", do_peak}, {"fc", do_fc}};
+                    {"peak", do_peak}, {"fc", do_fc},       {"untuned", do_untuned}};
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
         if (strcmp(requests[i].name, text_of(request, "do")) == 0)
             return requests[i].run(worker, request);
