@@ -218,12 +218,17 @@ static inline void store_simple(float16 acc[WT][KV], __global float *out, int K,
     }
 }
 #if STREAM
-static inline void stream_whole(float16 acc[WT][KV], __global float *out, int K, float low) {
+static inline void stream_whole(float16 acc[WT][KV], __global float *out, int K, bool relu) {
+    if (relu) {
+#pragma unroll
+        for (int j = 0; j < WT; j++)
+#pragma unroll
+            for (int v = 0; v < KV; v++) acc[j][v] = CLAMPED(acc[j][v], 0.0f);
+    }
 #pragma unroll
     for (int j = 0; j < WT; j++)
 #pragma unroll
-        for (int v = 0; v < KV; v++)
-            STREAM_STORE(CLAMPED(acc[j][v], low), out + (size_t)j * K + 16 * v);
+        for (int v = 0; v < KV; v++) STREAM_STORE(acc[j][v], out + (size_t)j * K + 16 * v);
 }
 #endif
 
@@ -235,7 +240,7 @@ static inline void finish_tile(float16 acc[WT][KV], __global float *y, size_t at
         const float low = e.act == ACT_RELU ? 0.0f : -INFINITY;
 #if STREAM
         if (e.stream && K - k0 >= KB) {
-            stream_whole(acc, out, K, low);
+            stream_whole(acc, out, K, e.act == ACT_RELU);
             return;
         }
 #endif
@@ -259,13 +264,14 @@ static inline void finish_tile(float16 acc[WT][KV], __global float *y, size_t at
     }
 }
 
-/* Global size: (bands of an image, N). */
+/* Global size: (bands of an image x every, N). */
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv_smallc_fwd(__global const float *restrict x, __global const float *restrict packed,
                 __global const float *bias, __global const float *residual,
                 __global float *restrict y, __local float *rows, int pitch, int H, int W, int P,
-                int Q, int K, int PT, int PL, int act, float alpha) {
-    const int n = (int)get_global_id(1), first = (int)get_global_id(0) * BAND;
+                int Q, int K, int PT, int PL, int act, float alpha, int every) {
+    if (IDLE_GROUP(every)) return;
+    const int n = (int)get_global_id(1), first = (int)get_global_id(0) / every * BAND;
     const int last = min(first + BAND, P);
     const bool aligned = (((size_t)y | (size_t)K * 4) & 63) == 0;
     const struct epilogue e = {bias, residual, act, alpha, aligned};

@@ -312,6 +312,7 @@ static tess_status enqueue_forward(const struct smallc *smallc, const tess_conv_
                                    const tess_tensor *packed) {
     const struct conv_problem *p = &smallc->problem;
     int band = smallc->config.value[BAND];
+    struct kernel_range range = {2, {(size_t)ceil_div(p->p, band), (size_t)p->d.n}, {1, 1}};
     const struct kernel_arg list[] = {ARG_TENSOR(args->x),
                                       ARG_TENSOR(packed),
                                       ARG_TENSOR(p->bias ? args->bias : NULL),
@@ -327,8 +328,8 @@ static tess_status enqueue_forward(const struct smallc *smallc, const tess_conv_
                                       ARG_INT(p->d.pad_top),
                                       ARG_INT(p->d.pad_left),
                                       ARG_INT((int)p->act.kind),
-                                      ARG_FLOAT(p->act.alpha)};
-    struct kernel_range range = {2, {(size_t)ceil_div(p->p, band), (size_t)p->d.n}, {1, 1}};
+                                      ARG_FLOAT(p->act.alpha),
+                                      ARG_INT(range_spread_out(smallc->ctx, &range))};
     return kernel_enqueue(smallc->ctx, smallc->main, &range, list, sizeof list / sizeof *list,
                           "convolution");
 }
