@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "db/db.h"
 #include "ops/conv/conv_algo.h"
@@ -250,6 +251,41 @@ static void test_strict_after_tuning(void **state) {
     check_strict(true);
 }
 
+/* Several problems in rapid: what is taken untuned, also under --strict, is verified whole before the first trial, and said to be. */
+static void check_ahead(const char *strict) {
+    static const char *const problems[] = {"n1c16h14w14k32r3s3u1v1pt1pb1pl1pr1d1e1g1",
+                                           "n1c32h14w14k48r1s1u1v1pt0pb0pl0pr0d1e1g1"};
+    char folder[FOLDER_PATH_SIZE];
+    folder_create(folder);
+    setenv("XDG_DATA_HOME", folder, 1);
+    struct program_result result =
+        RUN("tune", "--problem", problems[0], "--problem", problems[1], "--pass", "fwd", "--mode",
+            "rapid", "--budget", "0.1", "--json", "-", strict);
+    assert_int_equal(strstr(result.err, "2/2 untuned choices verified") != NULL,
+                     sysconf(_SC_NPROCESSORS_ONLN) > 1);
+    int layers = 0;
+    for (const char *text = result.out, *end; (end = strchr(text, '\n')); text = end + 1) {
+        json_t *line = json_loadb(text, (size_t)(end - text), 0, NULL);
+        const char *ahead = json_string_value(json_object_get(line, "ahead"));
+        if (ahead && sysconf(_SC_NPROCESSORS_ONLN) > 1) {
+            struct planned untuned = plan(problems[layers], strict != NULL, false);
+            assert_string_equal(ahead, untuned.config);
+            assert_true(json_is_true(json_object_get(line, "verified")));
+        }
+        layers += ahead != NULL;
+        json_decref(line);
+    }
+    assert_int_equal(layers, 2);
+    end_done(&result);
+    folder_remove(folder);
+}
+
+static void test_verified_ahead(void **state) {
+    (void)state;
+    check_ahead(NULL);
+    check_ahead("--strict");
+}
+
 /* The fastest backend of an operation in lines of JSON, as many lines as there are, and the backends in *seen: a bit each. */
 static const char *fastest_backend(const char *text, const char *operation, char name[16],
                                    unsigned *seen) {
@@ -429,6 +465,7 @@ int main(void) {
         cmocka_unit_test(test_record_nowhere),
         cmocka_unit_test(test_interrupt_and_resume),
         cmocka_unit_test(test_strict_after_tuning),
+        cmocka_unit_test(test_verified_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

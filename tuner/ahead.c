@@ -21,7 +21,7 @@ struct member {
 struct crew {
     const struct ahead_options *options;
     struct ahead_job *jobs;
-    int first, last, done, count; /* jobs first .. last - 1 are nobody's yet */
+    int first, last, done, right, count; /* jobs first .. last - 1 are nobody's yet */
     struct member members[WORKERS_MAX];
 };
 
@@ -38,14 +38,16 @@ static json_t *request_of(const struct crew *crew, const struct ahead_job *job) 
                      crew->options->macs, "trial", (json_int_t)(job - crew->jobs + 1));
 }
 
-/* Neighbours in the list often share programs: every second member takes its jobs from the end, so that no two compile the same. */
+/* Neighbours in the list often share programs: every second member takes its jobs from the end, so that two seldom compile the same. */
 static void assign(struct crew *crew, int i) {
     struct member *member = &crew->members[i];
+    struct worker_options worker = crew->options->worker;
     tess_error ignored;
+    worker.share = crew->options->workers;
     if (member->job || crew->first == crew->last || member->failures == FAILURES_MAX) return;
     if (!member->link.pid) {
         member->greeted = false;
-        if (worker_start(crew->options->worker, &ignored, &member->link)) {
+        if (worker_start(&worker, &ignored, &member->link)) {
             member->failures = FAILURES_MAX;
             return;
         }
@@ -60,7 +62,7 @@ static void end_job(struct crew *crew, struct member *member, bool answered) {
     member->failures = answered ? 0 : member->failures + 1;
     member->job = NULL;
     crew->done++;
-    crew->options->watch(crew->options->user, crew->done, crew->count);
+    crew->options->watch(crew->options->user, crew->done, crew->right, crew->count);
 }
 
 /* Takes a member's message, which is there or late. false: interrupted. */
@@ -79,7 +81,10 @@ static bool collect(struct crew *crew, struct member *member) {
         json_decref(reply);
         return !member->link.from.used || collect(crew, member); /* both came at once */
     }
-    if (good && config) snprintf(member->job->config, sizeof member->job->config, "%s", config);
+    if (good && config) {
+        snprintf(member->job->config, sizeof member->job->config, "%s", config);
+        crew->right++;
+    }
     json_decref(reply);
     end_job(crew, member, answer == WORKER_ANSWERED && member->greeted);
     if (!good) worker_kill(&member->link); /* what else is broken is not known */

@@ -13,17 +13,18 @@ struct ahead_job {
 };
 
 struct ahead_options {
-    const struct worker_options *worker;
-    int workers; /* most at a time */
+    struct worker_options worker;
+    int workers; /* most at a time; they share the memory */
     bool strict;
     double macs;    /* see verify_winner */
     double seconds; /* deadline of a job */
-    void (*watch)(void *user, int done, int count);
+    void (*watch)(void *user, int done, int right,
+                  int count); /* after each job; right: of those done */
     void *user;
 };
 
-/* Runs all jobs. One that is wrong, crashes its worker or takes too long costs only its time: the search meets the configuration again, and
-   records what happens. The worker processes are gone afterwards. SIGINT and SIGTERM must be blocked: a pending one ends it, false. */
+/* Runs all jobs. One that is wrong, crashes its worker or takes too long costs only its time: nothing is recorded, the search meets the
+   configuration as any other, and should it win, it is verified then. The worker processes are gone afterwards. SIGINT and SIGTERM must be blocked: a pending one ends it, false. */
 bool verify_ahead(const struct ahead_options *options, struct ahead_job *jobs, int count);
 
 /* As many workers as are of use here; below 2: verification ahead saves nothing. */

@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/std_streams.h"
@@ -15,6 +16,7 @@ static int run_worker(int argc, char **argv) {
         if (strcmp(argv[i], "--device") == 0) setup.device = argv[i + 1];
         if (strcmp(argv[i], "--db") == 0) setup.db = argv[i + 1];
         if (strcmp(argv[i], "--kernel-dir") == 0) setup.kernel_dir = argv[i + 1];
+        if (strcmp(argv[i], "--share") == 0) setup.share = atoi(argv[i + 1]);
     }
     return worker_main(&setup);
 }

@@ -57,6 +57,9 @@ int runner_workers(const struct runner *runner) {
 long runner_trials(const struct runner *runner) {
     return runner->trials;
 }
+void runner_add_verification(struct runner *runner, double seconds) {
+    runner->prepared += seconds;
+}
 bool runner_interrupted(const struct runner *runner) {
     return runner->interrupted;
 }

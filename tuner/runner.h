@@ -50,6 +50,9 @@ long runner_trials(const struct runner *runner);
 bool runner_interrupted(const struct runner *runner);
 tess_status runner_stopped(tess_error *error); /* the status and text of that */
 
+/* So many of the seconds since the last trial were verification elsewhere; the next trial takes them over. */
+void runner_add_verification(struct runner *runner, double seconds);
+
 enum { RUNNER_WARM_MAX = 8 };
 struct runner_guesses {
     char first[CONV_CONFIG_SIZE];        /* what the planner takes where nothing was tuned */

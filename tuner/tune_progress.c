@@ -68,11 +68,11 @@ static void fill_bar(double done, char bar[BAR + 1]) {
     bar[BAR] = '\0';
 }
 
-void tune_progress_ahead(struct tune_progress *progress, int done, int count) {
+void tune_progress_ahead(struct tune_progress *progress, int done, int right, int count) {
     char bar[BAR + 1], line[LINE];
-    if (!is_due(progress)) return;
+    if (!is_due(progress) && done < count) return;
     fill_bar((double)done / count, bar);
-    snprintf(line, sizeof line, "before the search: %d/%d untuned choices verified", done, count);
+    snprintf(line, sizeof line, "before the search: %d/%d untuned choices verified", right, count);
     show(progress, bar, line);
 }
 

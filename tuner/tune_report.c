@@ -102,7 +102,7 @@ void tune_report_layer(struct tune_report *report, const struct tune_session *se
     struct summary s = summarise(session, layer);
     write_line(report,
                json_pack("{s:s, s:s, s:s, s:i, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:i, "
-                         "s:i, s:i, s:b}",
+                         "s:i, s:i, s:b, s:s}",
                          "event", "layer", "problem", layer->key, "pass",
                          conv_pass_name(layer->problem.pass), "count", layer->count,
                          "default_config", layer->first, "default_ms",
@@ -110,7 +110,8 @@ void tune_report_layer(struct tune_report *report, const struct tune_session *se
                          number(s.ms, s.known), "gain", number(s.gain, s.known), "gflops",
                          number(s.gflops, s.known), "of_peak", number(s.of_peak, s.known), "bytes",
                          (json_int_t)s.bytes, "evaluations", layer->evaluations, "failures",
-                         layer->failures, "resumed", layer->resumed, "verified", layer->verified));
+                         layer->failures, "resumed", layer->resumed, "verified", layer->verified,
+                         "ahead", layer->ahead));
 }
 
 static void print_row(const struct tune_session *session, const struct tune_layer *layer) {

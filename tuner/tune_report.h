@@ -3,7 +3,7 @@
    A line a trial:  event "trial", problem, pass, algo, config, status ("ok", "build failed", ...), ms, ms_mad, max_err (relative to what rounding
                     explains), bytes (workspace and packed weights), build_s, verify_s, run_s, search_s (see struct trial), cause (of a failure, else "")
    A line a layer:  event "layer", problem, pass, count, default_config, default_ms, algo, config, ms, gain (default_ms / ms), gflops, of_peak, bytes,
-                    evaluations, failures, resumed (measurements that were there before), verified
+                    evaluations, failures, resumed (measurements that were there before), verified, ahead (what was verified before the search)
    A line a backend of a fully connected layer:  event "fc", problem, operation (see db.h), backend, status, ms, ms_mad, max_err, build_s, cause
    Numbers that are not known are null. */
 #ifndef TESSERA_TUNER_TUNE_REPORT_H

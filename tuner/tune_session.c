@@ -195,9 +195,9 @@ double tune_session_left(const struct tune_session *session) {
 
 /* ---------------------------------------------------------------- session */
 
-static void watch_ahead(void *user, int done, int count) {
+static void watch_ahead(void *user, int done, int right, int count) {
     struct watcher *watcher = user;
-    tune_progress_ahead(&watcher->progress, done, count);
+    tune_progress_ahead(&watcher->progress, done, right, count);
 }
 
 /* Before the budget's time begins: it is a part of verification. */
@@ -205,11 +205,12 @@ static tess_status look_ahead(struct watcher *watcher, const struct worker_optio
                               tess_error *error) {
     struct tune_session *session = &watcher->session;
     const struct tune_options *o = session->options;
-    const struct ahead_options options = {.worker = worker,
+    const struct ahead_options options = {.worker = *worker,
                                           .workers = ahead_workers(),
                                           .strict = o->strict,
                                           .macs = o->mode->winner_macs,
-                                          .seconds = o->build_seconds > 0 ? o->build_seconds : 60,
+                                          .seconds =
+                                              3 * (o->build_seconds > 0 ? o->build_seconds : 60),
                                           .watch = watch_ahead,
                                           .user = watcher};
     if (!o->mode->ahead || options.workers < 2 || session->layer_count < 2) return TESS_OK;
@@ -217,7 +218,9 @@ static tess_status look_ahead(struct watcher *watcher, const struct worker_optio
     if (!jobs) return error_set(error, TESS_OUT_OF_HOST_MEMORY, "tune: out of memory");
     for (int i = 0; i < session->layer_count; i++)
         jobs[i].problem = &session->layers[i].problem;
+    double start = timing_now();
     bool whole = verify_ahead(&options, jobs, session->layer_count);
+    runner_add_verification(session->runner, timing_now() - start);
     for (int i = 0; i < session->layer_count; i++)
         memcpy(session->layers[i].ahead, jobs[i].config, sizeof jobs[i].config);
     free(jobs);

@@ -28,7 +28,7 @@ tess_status verify_both_orders(struct workbench *bench, const char *printed, str
 /* For the winner of a search: every element, or of large problems every element at batch 1 and a dense sample of the
    batch; and two problems like it whose sizes are ragged. macs: about how many multiply-adds the answers of each may cost. From 1e8 on all
    is done in both orders, and ragged are all sizes; below, the number of channels that are summed over (of backward-weights, the input's)
-   stays, so that no more programs are built than the winner's. */
+   stays, because kernels compile it in and would be built again. */
 tess_status verify_winner(struct workbench *bench, const char *printed, double macs,
                           struct verdict *out);
 

@@ -258,10 +258,10 @@ static json_t *handle(struct worker *worker, const json_t *request) {
 
 /* The device's memory is this process's on CPUs. A configuration that wants more than the machine has fails in its allocation,
    not by the machine's swapping. RLIMIT_DATA counts what may be written to, not address space, of which compilers reserve a lot. */
-static void limit_memory(void) {
+static void limit_memory(int share) {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     if (pages <= 0 || page <= 0) return;
-    rlim_t bytes = (rlim_t)pages * (rlim_t)page / 4 * 3;
+    rlim_t bytes = (rlim_t)pages * (rlim_t)page / 4 * 3 / (rlim_t)(share > 1 ? share : 1);
     struct rlimit limit = {bytes, bytes};
     setrlimit(RLIMIT_DATA, &limit);
     struct rlimit none = {0, 0};
@@ -306,7 +306,7 @@ int worker_main(const struct worker_setup *setup) {
     if (worker.out < 0) return 1;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* also in the middle of a kernel that never ends */
     signal(SIGPIPE, SIG_IGN);
-    limit_memory();
+    limit_memory(setup->share);
     faults_read(&worker.faults);
     tess_error error = {0};
     tess_context_options options = {

@@ -8,6 +8,7 @@
    do race, trial, reference, ...         status, seconds, mad, ratio, clock, samples [...]; see measure.h
    do adopt                               status; the candidate becomes the anchor
    do winner, config, macs                status, max_err; see verify_winner
+   do untuned, problem, pass, strict, macs, trial   status, config, max_err: opens, and verifies the planner's answer as a winner is
    do peak                                status, peak
    do fc                                  see worker_fc.h
 
@@ -21,6 +22,7 @@
 
 struct worker_setup {
     const char *device, *db, *kernel_dir; /* NULL: the default, none, as in tess_context_options */
+    int share;                            /* of so many that share the memory; 0: it has it alone */
 };
 
 /* Never returns but with the process's exit status. */

@@ -42,11 +42,14 @@ static bool open_pipes(int in[2], int out[2]) {
 tess_status worker_start(const struct worker_options *options, tess_error *error,
                          struct worker_link *out) {
     const char *program = options->program ? options->program : "/proc/self/exe";
-    const char *argv[10] = {"tessera-tune", "--worker"};
+    char share[16];
+    const char *argv[12] = {"tessera-tune", "--worker"};
     int count = 2;
     if (options->device) argv[count++] = "--device", argv[count++] = options->device;
     if (options->db) argv[count++] = "--db", argv[count++] = options->db;
     if (options->kernel_dir) argv[count++] = "--kernel-dir", argv[count++] = options->kernel_dir;
+    if (options->share) argv[count++] = "--share", argv[count++] = share;
+    snprintf(share, sizeof share, "%d", options->share);
     int in[2], from[2];
     if (!open_pipes(in, from))
         return error_set(error, TESS_IO, "tune: no pipe for a worker: %s; close other programs",

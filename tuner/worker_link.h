@@ -12,6 +12,7 @@ struct worker_options {
     const char *device;     /* SPEC, or NULL */
     const char *db;         /* the database that it may read advice from, or NULL: none */
     const char *kernel_dir; /* NULL: as in tess_context_options */
+    int share;              /* of so many that share the memory; 0: it has it alone */
     bool verbose;           /* keep its standard error */
 };
 
