@@ -31,6 +31,33 @@ static void test_epilogues(void **state) {
     }
 }
 
+/* Results that go past the caches, and a last block that is too narrow to: a way out of the kernel of its own for whole blocks. */
+static void test_streamed_epilogues(void **state) {
+    static const char config[] = "kv2_band4_wt5_stream1";
+    tess_context *ctx = *state;
+    struct conv_data t = conv_data_make("n1c3h6w9k48r3s3pt1pb1pl1pr1");
+    for (int act = TESS_ACT_NONE; act <= TESS_ACT_RELU; act++)
+        for (int bias = 0; bias < 2; bias++) {
+            const tess_conv_options o = {
+                .bias = bias, .act = {(tess_activation)act, 0}, .algo = "smallc", .config = config};
+            struct conv_problem problem;
+            struct conv_config parsed = {{0}};
+            assert_ok(ctx, conv_problem_init(&t.d, &o, &ctx->error, &problem));
+            const struct conv_algo *smallc = conv_algo_find("smallc");
+            assert_ok(ctx, conv_config_parse(smallc, TESS_CONV_FWD, config, &ctx->error, &parsed));
+            if (!conv_config_valid(smallc, &problem, &ctx->device, &parsed)) {
+                print_message("not for this device: skipped\n");
+                conv_data_free(&t);
+                skip();
+            }
+            size_t count, length;
+            double *want = conv_reference(&t, &o, &count, &length);
+            conv_check_plan(ctx, &t, &o, want, count, length);
+            free(want);
+        }
+    conv_data_free(&t);
+}
+
 /* NaN and infinity in x spread to their own windows only, also at the padded edges and through the last tile. Algorithms that
    round more than the plain sum add and subtract neighbours: there they spread to the whole tile. */
 static void test_nan_stays_in_its_windows(void **state) {
@@ -205,6 +232,7 @@ int main(void) {
         cmocka_unit_test(test_last_tile_ends_with_its_row),
         cmocka_unit_test(test_direct_adds_bands),
         cmocka_unit_test(test_epilogues),
+        cmocka_unit_test(test_streamed_epilogues),
         cmocka_unit_test(test_nan_stays_in_its_windows),
         cmocka_unit_test(test_packed_weights),
         cmocka_unit_test(test_nchw),

@@ -34,7 +34,7 @@ static json_t *request_of(const struct crew *crew, const struct ahead_job *job) 
     char key[TESS_CONV_KEY_SIZE];
     tess_conv_desc_key(&job->problem->d, key);
     return json_pack("{s:s, s:s, s:i, s:b, s:f, s:I}", "do", "untuned", "problem", key, "pass",
-                     (int)job->problem->pass, "strict", crew->options->strict, "macs",
+                     (int)job->problem->pass, "strict", crew->options->strict, "winner_macs",
                      crew->options->macs, "trial", (json_int_t)(job - crew->jobs + 1));
 }
 

@@ -8,7 +8,7 @@
    do race, trial, reference, ...         status, seconds, mad, ratio, clock, samples [...]; see measure.h
    do adopt                               status; the candidate becomes the anchor
    do winner, config, macs                status, max_err; see verify_winner
-   do untuned, problem, pass, strict, macs, trial   status, config, max_err: opens, and verifies the planner's answer as a winner is
+   do untuned, problem, pass, strict, winner_macs, trial   status, config, max_err: opens, and verifies the planner's answer as a winner is
    do peak                                status, peak
    do fc                                  see worker_fc.h
 
