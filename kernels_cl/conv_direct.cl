@@ -91,10 +91,13 @@
 #define OPAQUE(pointer)
 #endif
 
-/* Which operands multiply-adds read from memory themselves, so that the loads cost no instructions of their own: with two
-   vectors, every second pixel; the last of four vectors, for which no register is left. */
-#define EMBEDDED(j) (KV == 2 && (j) % 2 == 0)
+/* A core with 512-bit vectors makes two multiply-adds a cycle but loads little more than one operand for them (measured: up to 16
+   loads for 28 multiply-adds cost nothing, 20 make 17.5 cycles of 14), broadcasts and operands read from memory included. So what
+   is loaded stays in a register, but for the last of four vectors where none is left. */
 #define LAST_FROM_MEMORY(count) ((count) * KV + KV + 1 > 32)
+
+/* Rows of packed weights from the one in use to the one asked for: the second-level cache is too slow to be waited for. */
+#define WEIGHTS_AHEAD 8
 
 #if PASS != 2
 /* ---------------------------------------------------------------- packing */
@@ -165,12 +168,8 @@ static inline int ahead_step(int stride, int taps) {
             _Pragma("unroll") for (int v = 0; v < KV; v++) w[v] = vload16(v, weights);             \
             _Pragma("unroll") for (int j = 0; j < NT * WT; j++) {                                  \
                 if (j % WT < (FIRST) || j % WT >= (LAST)) continue;                                \
-                float16 x = (float16)(from[j / WT][j % WT * step]);                                \
+                const float16 x = (float16)(from[j / WT][j % WT * step]);                          \
                 _Pragma("unroll") for (int v = 0; v < KV; v++) {                                   \
-                    if (v > 0 && EMBEDDED(j)) {                                                    \
-                        OPAQUE(from[j / WT]);                                                      \
-                        x = (float16)(from[j / WT][j % WT * step]);                                \
-                    }                                                                              \
                     if (v == KV - 1 && LAST_FROM_MEMORY(NT * WT)) {                                \
                         OPAQUE(weights);                                                           \
                         w[v] = vload16(v, weights);                                                \
@@ -178,6 +177,8 @@ static inline int ahead_step(int stride, int taps) {
                     acc[j][v] = FMA(x, w[v], acc[j][v]);                                           \
                 }                                                                                  \
             }                                                                                      \
+            _Pragma("unroll") for (int v = 0; v < KV; v++)                                         \
+                fetch_near(weights + WEIGHTS_AHEAD * KB + 16 * v);                                 \
             weights += KB;                                                                         \
             fetch_line(ahead.next);                                                                \
             ahead.next += ahead.step;                                                              \

@@ -98,7 +98,6 @@
 #else
 #define OPAQUE(pointer)
 #endif
-#define EMBEDDED(j) (KV == 2 && (j) % 2 == 0)
 #define LAST_FROM_MEMORY(count) ((count) * KV + KV + 1 > 32)
 
 /* Stores of whole cache lines that are not read before; p is aligned to 64 bytes. */
@@ -160,13 +159,9 @@ static inline void accumulate(float16 acc[WT][KV], __local const float *source, 
             for (int v = 0; v < KV; v++) w[v] = vload16(v, weights);
 #pragma unroll
             for (int j = 0; j < WT; j++) {
-                float16 x = (float16)(from[j * V * C]);
+                const float16 x = (float16)(from[j * V * C]);
 #pragma unroll
                 for (int v = 0; v < KV; v++) {
-                    if (v > 0 && EMBEDDED(j)) {
-                        OPAQUE(from);
-                        x = (float16)(from[j * V * C]);
-                    }
                     if (v == KV - 1 && LAST_FROM_MEMORY(WT)) {
                         OPAQUE(weights);
                         w[v] = vload16(v, weights);
@@ -301,15 +296,9 @@ static inline void weights_pixel(float16 acc[RT][T][KV], __local const float *x[
     for (int r = 0; r < RT; r++)
 #pragma unroll
         for (int t = 0; t < T; t++) {
-            float16 a = (float16)(x[r][t]);
+            const float16 a = (float16)(x[r][t]);
 #pragma unroll
-            for (int v = 0; v < KV; v++) {
-                if (v > 0 && EMBEDDED(t)) {
-                    OPAQUE(x[r]);
-                    a = (float16)(x[r][t]);
-                }
-                acc[r][t][v] = FMA(a, g[v], acc[r][t][v]);
-            }
+            for (int v = 0; v < KV; v++) acc[r][t][v] = FMA(a, g[v], acc[r][t][v]);
         }
 #pragma unroll
     for (int r = 0; r < RT; r++) {

@@ -189,17 +189,14 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
 
 /* ---------------------------------------------------------------- prediction */
 
-/* Cycles of the innermost loop's body: two fused multiply-adds a cycle, which loads slow down, those of vectors the more the
-   less of the second-level cache a block of weights, block_bytes, leaves; at least four cycles lie between two multiply-adds on
-   the same accumulator. */
+/* Cycles of the innermost loop's body. Loads of weights slow it down the more, the less of the second-level cache a block of them,
+   block_bytes, leaves; at least four cycles lie between two multiply-adds on the same accumulator. */
 static double body_cycles(const tess_device_info *device, int scalars, int vectors,
                           double block_bytes) {
     int parts = register_parts(device);
     double crowded = block_bytes < 150e3 ? 0 : block_bytes > 1e6 ? 850e3 : block_bytes - 150e3;
-    double cycles = 0.5 * scalars * vectors * parts + 0.15 * (scalars + vectors * parts) +
-                    (0.15 + 2e-6 * crowded) * vectors * parts;
-    /* With one or two vectors, scalars are loaded again rather than kept. */
-    if (vectors < 3) cycles += 0.03 * scalars;
+    double far = parts > 1 ? 0.15 + 2e-6 * crowded : 0.2 + 0.5e-6 * crowded;
+    double cycles = tile_step_cycles(device, scalars, vectors, 0.15) + far * vectors * parts;
     return cycles < 4 ? 4 : cycles;
 }
 

@@ -181,12 +181,11 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
 
 /* ---------------------------------------------------------------- prediction */
 
-/* Cycles of the innermost loop's body: two multiply-adds a cycle, which loads slow down, vectors that are not in the first-level
-   cache by far more; at least four cycles lie between two multiply-adds on the same accumulator. */
+/* Cycles of the innermost loop's body, slower by far cycles a vector that is not in the first-level cache; at least four cycles lie
+   between two multiply-adds on the same accumulator. */
 static double body_cycles(const tess_device_info *device, int scalars, int vectors, double far) {
-    int parts = register_parts(device);
     double cycles =
-        0.5 * scalars * vectors * parts + 0.1 * (scalars + vectors * parts) + far * vectors * parts;
+        tile_step_cycles(device, scalars, vectors, 0.1) + far * vectors * register_parts(device);
     return cycles < 4 ? 4 : cycles;
 }
 

@@ -25,6 +25,20 @@ static inline int register_parts(const tess_device_info *device) {
     return width >= 16 ? 1 : 16 / width;
 }
 
+/* Cycles of one step of a tile, which loads scalars and vectors of float16 and multiplies and adds each with each: two multiply-adds
+   a cycle, but of 512-bit registers a core loads hardly more than one a cycle (measured: 1.1 beside multiply-adds, broadcasts and
+   operands from memory included). The last vector is loaded for each scalar anew where no register is left for it. Other devices:
+   load cycles for each load. */
+static inline double tile_step_cycles(const tess_device_info *device, int scalars, int vectors,
+                                      double load) {
+    int parts = register_parts(device);
+    double products = 0.5 * scalars * vectors * parts;
+    if (parts > 1) return products + load * (scalars + vectors * parts);
+    bool again = scalars * vectors + vectors + 1 > vector_registers(device) && vectors > 1;
+    double loads = 0.9 * (scalars + vectors + (again ? scalars - 1 : 0));
+    return loads > products ? loads : products;
+}
+
 /* Cycles of all work-items, spread over compute units in whole work-items. */
 static inline double spread(double cycles_each, double items, const tess_device_info *device) {
     double units = device->compute_units ? device->compute_units : 1;
