@@ -11,9 +11,12 @@
    Activations NHWC, weights RSCK. Here C and K are the channels of source and destination. A work-group is 16 lanes: one
    work-item of float16, or 16 of float. The three steps, and what they pass on:
 
-        source windows    --B^T d B-->   V [pos][tile][C]          pos: the e e elements of a transformed window
+        source windows    --B^T d B-->   V [pos][tile][C] *        pos: the e e elements of a transformed window
         V, packed         --products-->  M [pos][tile][K]          e e GEMMs, WT tiles x KV accumulators a lane
         M                 --A^T M A-->   destination
+
+   * in groups of WT tiles, [tile / WT][c / 16][tile % WT][c % 16]: the distance from a tile to the next is a constant, so that the
+   products' scalars take no arithmetic, and what a group reads lies side by side.
 
    Packed weights: U = G g G^T, [group][block of 16 KV K][pos][C][16 KV], zero beyond the last K.
    FUSED: a work-group does all three steps for a block of tiles, V (all C) and M (one block of K) in local memory, which on a
@@ -210,8 +213,14 @@ __kernel void conv_winograd_pack_bwd_data(__global const float *restrict w,
 
 /* ---------------------------------------------------------------- the three steps */
 
-/* B^T d B of the window at (h0, w0) of an image [H][W][C] for channels of its channels, to v, positions step floats apart. room:
-   floats from image to the tensor's end. Vectors may reach into the next pixel: those lanes of V are never read. */
+/* Where tile tile of V begins, with v_row floats a tile; its next 16 channels are V_PANEL floats further. */
+#define V_PANEL (16 * WT)
+static inline int tile_at(int tile, int v_row) {
+    return tile / WT * WT * v_row + tile % WT * 16;
+}
+
+/* B^T d B of the window at (h0, w0) of an image [H][W][C] for channels of its channels, to the tile v, positions step floats apart.
+   room: floats from image to the tensor's end. Vectors may reach into the next pixel: those lanes of V are never read. */
 static inline void transform_window(__global const float *image, int room, int h0, int w0, int H,
                                     int W, int C, int channels, SPACE float *v, size_t step) {
     const int first = (h0 * W + w0) * C, last = first + ((EDGE - 1) * (W + 1)) * C;
@@ -239,16 +248,15 @@ static inline void transform_window(__global const float *image, int room, int h
             floatv out[EDGE];
             transform_source(columns[i], out);
 #pragma unroll
-            for (int j = 0; j < EDGE; j++) VSTORE(out[j], v + (i * EDGE + j) * step + c);
+            for (int j = 0; j < EDGE; j++) VSTORE(out[j], v + (i * EDGE + j) * step + c / 16 * V_PANEL + c % 16);
         }
     }
 }
 
-/* m[WT][KB] = v[WT][channels] u[channels][KB], rows v_step and m_step floats apart. The weights from next on are asked for
+/* m[WT][KB] = v[WT][channels] u[channels][KB], v a group of V, rows of m m_step floats apart. The weights from next on are asked for
    meanwhile, share floats a channel: they come from beyond the second-level cache where there are many of them. */
-static inline void multiply(SPACE const float *v, int v_step, __global const float *u,
-                            SPACE float *m, int m_step, int channels, __global const float *next,
-                            int share) {
+static inline void multiply(SPACE const float *v, __global const float *u, SPACE float *m,
+                            int m_step, int channels, __global const float *next, int share) {
     floatv acc[WT][KV];
 #pragma unroll
     for (int j = 0; j < WT; j++)
@@ -256,20 +264,21 @@ static inline void multiply(SPACE const float *v, int v_step, __global const flo
         for (int k = 0; k < KV; k++) acc[j][k] = (floatv)(0.0f);
     u += get_local_id(0) * VEC;
     m += get_local_id(0) * VEC;
-    for (int c = 0; c < channels; c++) {
-        floatv w[KV];
+    for (; channels > 0; channels -= 16, v += V_PANEL)
+        for (int c = 0; c < min(channels, 16); c++, u += KB) {
+            floatv w[KV];
 #pragma unroll
-        for (int k = 0; k < KV; k++) w[k] = VLOAD(u + c * KB + 16 * k);
+            for (int k = 0; k < KV; k++) w[k] = VLOAD(u + 16 * k);
 #pragma unroll
-        for (int j = 0; j < WT; j++) {
-            const floatv a = (floatv)(v[j * v_step + c]);
+            for (int j = 0; j < WT; j++) {
+                const floatv a = (floatv)(v[j * 16 + c]);
 #pragma unroll
-            for (int k = 0; k < KV; k++) acc[j][k] = FMA(a, w[k], acc[j][k]);
+                for (int k = 0; k < KV; k++) acc[j][k] = FMA(a, w[k], acc[j][k]);
+            }
+            PREFETCH(next, 0);
+            PREFETCH(next + 16, 0);
+            next += share;
         }
-        PREFETCH(next, 0);
-        PREFETCH(next + 16, 0);
-        next += share;
-    }
 #pragma unroll
     for (int j = 0; j < WT; j++)
 #pragma unroll
@@ -376,8 +385,8 @@ conv_winograd_fused(__global const float *restrict source, __global const float 
     const int share = ahead_share(count);
 
     for (int t = 0; t < count; t++)
-        transform_tile(source, first + t, group, N, H, W, C, P, Q, K, PT, PL, G, v + t * v_row,
-                       v_step);
+        transform_tile(source, first + t, group, N, H, W, C, P, Q, K, PT, PL, G,
+                       v + tile_at(t, v_row), v_step);
     for (int block = 0; block < blocks; block++) {
         __global const float *u = packed + (size_t)(group * blocks + block) * POSITIONS * Cg * KB;
         SYNCHRONIZE();
@@ -390,7 +399,7 @@ conv_winograd_fused(__global const float *restrict source, __global const float 
                                              ? u + (size_t)(pos + 1) * Cg * KB
                                              : packed;
             for (int t = 0; t < count; t += WT)
-                multiply(v + pos * v_step + t * v_row, v_row, u + (size_t)pos * Cg * KB,
+                multiply(v + pos * v_step + t * v_row, u + (size_t)pos * Cg * KB,
                          m + pos * m_step + t * KB, KB, Cg, next + t / WT * Cg * share, share);
         }
         SYNCHRONIZE();
@@ -403,14 +412,14 @@ conv_winograd_fused(__global const float *restrict source, __global const float 
 
 #else
 
-/* Tiles first .. of a chunk of rows tiles. Work-groups: (tiles, groups). v: [group][pos][rows][v_row]. */
+/* Tiles first .. of a chunk of rows tiles. Work-groups: (tiles, groups). v: [group][pos][rows][v_row] floats. */
 __attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
 conv_winograd_transform(__global const float *restrict source, __global float *restrict v,
                         DIMENSIONS, int first, int rows, int v_row) {
     const int t = (int)get_group_id(0), group = (int)get_group_id(1);
     const size_t step = (size_t)rows * v_row;
     transform_tile(source, first + t, group, N, H, W, C, P, Q, K, PT, PL, G,
-                   v + group * POSITIONS * step + (size_t)t * v_row, step);
+                   v + group * POSITIONS * step + (size_t)tile_at(t, v_row), step);
 }
 
 /* Work-groups: (blocks of K, blocks of block_tiles tiles, groups x positions). work: V, then from m_at on M,
@@ -428,7 +437,7 @@ conv_winograd_multiply(__global float *work, __global const float *restrict pack
                                                     : u + (size_t)(1 - block * POSITIONS) * Cg * KB;
     const int last = min(first + block_tiles, tiles), share = ahead_share(last - first);
     for (int t = first; t < last; t += WT, next += Cg * share)
-        multiply(work + ((size_t)layer * rows + t) * v_row, v_row, u,
+        multiply(work + ((size_t)layer * rows + t) * v_row, u,
                  work + m_at + ((size_t)layer * rows + t) * m_row + block * KB, m_row, Cg, next,
                  share);
 }

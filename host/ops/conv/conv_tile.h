@@ -13,7 +13,7 @@ static inline int vector_registers(const tess_device_info *device) {
     return device->native_float_vector >= 16 ? 32 : 16;
 }
 
-/* Registers for a tile's sums and one set of its vectors. A multiply-add of AVX-512 broadcasts its scalar from memory; elsewhere
+/* Registers for a tile's sums and one set of its vectors. A multiply-add of AVX-512 can read its scalar from memory; elsewhere
    the scalar has a register too, and with one register too few compilers move sums about in the inner loop. */
 static inline int tile_registers(const tess_device_info *device) {
     return device->native_float_vector >= 16 ? 32 : vector_registers(device) - 1;
