@@ -84,10 +84,11 @@ static int check_problem(tess_context *ctx, const char *key, tess_conv_pass pass
     return checked;
 }
 
-/* 168 tiles of 2 x 2, more than a chunk has; an image that no tile divides; groups. */
+/* 168 tiles of 2 x 2, more than a chunk has; an image that no tile divides; groups; more than one panel of 16 channels in several groups of
+   tiles. */
 static const char *const keys[] = {
     "n2c1h13w25k2r3s3pt2pb0pl0pr1", "n1c3h1w3k18r3s3pt1pb2pl2pr1",  "n2c6h6w5k4r3s3pt0pb1pl4pr0g2",
-    "n2c5h11w6k14r5s5pt2pb1pl4pr0", "n1c4h5w5k6r5s5pt0pb2pl2pr2g2",
+    "n2c5h11w6k14r5s5pt2pb1pl4pr0", "n1c4h5w5k6r5s5pt0pb2pl2pr2g2", "n1c19h9w11k20r3s3pt1pb0pl1pr1",
 };
 
 static void test_forward(void **state) {
