@@ -46,6 +46,7 @@
 #include "common.clh"
 #include "idle_groups.clh"
 #include "lanes.clh"
+#include "register_tile.clh"
 #include "activation.clh"
 #include "slice.clh"
 
@@ -82,21 +83,9 @@
 
 #define KB (16 * KV) /* channels of a block */
 
-/* On x86 LLVM knows nothing of the pointer's value from here on. So it does not make an index of a pointer that moves (a
-   multiply-add that reads memory through an index is two micro-operations, without one it is one), and it loads anew what it
-   loaded before. */
-#if defined(POCL_DEVICE_ADDRESS_BITS) && defined(__x86_64__)
-#define OPAQUE(pointer) __asm__("" : "+r"(pointer))
-#else
-#define OPAQUE(pointer)
-#endif
-
-/* A core with 512-bit vectors makes two multiply-adds a cycle but loads little more than one operand for them (measured: up to 16
-   loads for 28 multiply-adds cost nothing, 20 make 17.5 cycles of 14), broadcasts and operands read from memory included. So what
-   is loaded stays in a register, but for the last of four vectors where none is left. */
-#define LAST_FROM_MEMORY(count) ((count) * KV + KV + 1 > 32)
-
-/* Rows of packed weights from the one in use to the one asked for: the second-level cache is too slow to be waited for. */
+/* Rows of packed weights from the one in use to the one asked for: they stream from the second-level cache, whose answer takes
+   longer than a row's multiply-adds. Rows follow each other to the end of a block, or of its part in a loop over a part of the
+   channels; the first rows after that are waited for. */
 #define WEIGHTS_AHEAD 8
 
 #if PASS != 2
@@ -144,7 +133,7 @@ __kernel void conv_direct_pack_bwd_data(__global const float *restrict w,
 /* ---------------------------------------------------------------- forward and backward-data */
 
 /* What a later row of the destination will read is asked for while this one is computed: in each turn of the inner loop the line
-   at next, which then moves by step floats. Only the second-level cache is fast enough to be waited for. */
+   at next, which then moves by step floats. It comes from memory to the second-level cache, in time for that later row. */
 struct ahead {
     __global const float *next;
     int step;

@@ -38,6 +38,7 @@
 #include "common.clh"
 #include "idle_groups.clh"
 #include "lanes.clh"
+#include "register_tile.clh"
 #include "activation.clh"
 
 #ifndef PASS
@@ -90,15 +91,6 @@
 #if RT < 1 || RT > R || T < 1 || T > SC
 #error "conv_smallc: RT and T must lie within the filter"
 #endif
-
-/* See conv_direct.cl: what keeps LLVM on x86 from making an index of a pointer that moves, and which multiply-adds read
-   memory themselves. */
-#if defined(POCL_DEVICE_ADDRESS_BITS) && defined(__x86_64__)
-#define OPAQUE(pointer) __asm__("" : "+r"(pointer))
-#else
-#define OPAQUE(pointer)
-#endif
-#define LAST_FROM_MEMORY(count) ((count) * KV + KV + 1 > 32)
 
 /* Stores of whole cache lines that are not read before; p is aligned to 64 bytes. */
 #if STREAM && defined(POCL_DEVICE_ADDRESS_BITS) && defined(__x86_64__)

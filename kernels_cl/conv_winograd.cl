@@ -15,8 +15,8 @@
         V, packed         --products-->  M [pos][tile][K]          e e GEMMs, WT tiles x KV accumulators a lane
         M                 --A^T M A-->   destination
 
-   * in groups of WT tiles, [tile / WT][c / 16][tile % WT][c % 16]: the distance from a tile to the next is a constant, so that the
-   products' scalars take no arithmetic, and what a group reads lies side by side.
+   * in sets of WT tiles, [tile / WT][c / 16][tile % WT][c % 16]: the distance from a tile to the next is a constant, so that the
+   products' scalars take no arithmetic, and what a set reads lies side by side.
 
    Packed weights: U = G g G^T, [group][block of 16 KV K][pos][C][16 KV], zero beyond the last K.
    FUSED: a work-group does all three steps for a block of tiles, V (all C) and M (one block of K) in local memory, which on a
@@ -213,7 +213,7 @@ __kernel void conv_winograd_pack_bwd_data(__global const float *restrict w,
 
 /* ---------------------------------------------------------------- the three steps */
 
-/* Where tile tile of V begins, with v_row floats a tile; its next 16 channels are V_PANEL floats further. */
+/* Where tile tile begins in a position of V, with v_row floats a tile (a set has WT v_row of them); its next 16 channels are V_PANEL floats further. */
 #define V_PANEL (16 * WT)
 static inline int tile_at(int tile, int v_row) {
     return tile / WT * WT * v_row + tile % WT * 16;
@@ -248,12 +248,13 @@ static inline void transform_window(__global const float *image, int room, int h
             floatv out[EDGE];
             transform_source(columns[i], out);
 #pragma unroll
-            for (int j = 0; j < EDGE; j++) VSTORE(out[j], v + (i * EDGE + j) * step + c / 16 * V_PANEL + c % 16);
+            for (int j = 0; j < EDGE; j++)
+                VSTORE(out[j], v + (i * EDGE + j) * step + c / 16 * V_PANEL + c % 16);
         }
     }
 }
 
-/* m[WT][KB] = v[WT][channels] u[channels][KB], v a group of V, rows of m m_step floats apart. The weights from next on are asked for
+/* m[WT][KB] = v[WT][channels] u[channels][KB], v a set of V, rows of m m_step floats apart. The weights from next on are asked for
    meanwhile, share floats a channel: they come from beyond the second-level cache where there are many of them. */
 static inline void multiply(SPACE const float *v, __global const float *u, SPACE float *m,
                             int m_step, int channels, __global const float *next, int share) {
@@ -369,7 +370,7 @@ static inline void prefetch_outputs(int tile, int first, int count, int P, int Q
 
 #if FUSED
 
-/* Work-groups: (blocks of block_tiles tiles x every, groups). v_row: floats between tiles in v. */
+/* Work-groups: (blocks of block_tiles tiles x every, groups). v_row: floats of a tile in a position of v. */
 __attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
 conv_winograd_fused(__global const float *restrict source, __global const float *restrict packed,
                     __global const float *bias, __global const float *residual,
@@ -412,14 +413,14 @@ conv_winograd_fused(__global const float *restrict source, __global const float 
 
 #else
 
-/* Tiles first .. of a chunk of rows tiles. Work-groups: (tiles, groups). v: [group][pos][rows][v_row] floats. */
+/* Tiles first .. of a chunk of rows tiles. Work-groups: (tiles, groups). v: [group][pos] of rows v_row floats, in sets of WT tiles. */
 __attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
 conv_winograd_transform(__global const float *restrict source, __global float *restrict v,
                         DIMENSIONS, int first, int rows, int v_row) {
     const int t = (int)get_group_id(0), group = (int)get_group_id(1);
     const size_t step = (size_t)rows * v_row;
     transform_tile(source, first + t, group, N, H, W, C, P, Q, K, PT, PL, G,
-                   v + group * POSITIONS * step + (size_t)tile_at(t, v_row), step);
+                   v + group * POSITIONS * step + tile_at(t, v_row), step);
 }
 
 /* Work-groups: (blocks of K, blocks of block_tiles tiles, groups x positions). work: V, then from m_at on M,

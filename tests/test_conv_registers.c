@@ -18,7 +18,7 @@ static int widest_of(void *user, const struct conv_config *config) {
 }
 
 /* Floats of sums, one set of vectors and the scalar: a vector's worth of registers holds the scalar, too, except that AVX-512
-   broadcasts it from memory. */
+   can read one operand of a multiply-add from memory. */
 static void tiles_fit(void **state) {
     (void)state;
     static const char *const algos[] = {"direct", "gemm1x1", "smallc"};

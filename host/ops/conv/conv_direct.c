@@ -190,7 +190,8 @@ static void resources(const struct conv_problem *p, const struct conv_config *co
 /* ---------------------------------------------------------------- prediction */
 
 /* Cycles of the innermost loop's body. Loads of weights slow it down the more, the less of the second-level cache a block of them,
-   block_bytes, leaves; at least four cycles lie between two multiply-adds on the same accumulator. */
+   block_bytes, leaves; at least four cycles lie between two multiply-adds on the same accumulator. With narrower vectors than 512
+   bits (parts > 1) the factors are older than the weights' being asked for ahead. */
 static double body_cycles(const tess_device_info *device, int scalars, int vectors,
                           double block_bytes) {
     int parts = register_parts(device);

@@ -135,6 +135,7 @@ double direct_predict_weights(const struct conv_problem *p, const tess_device_in
     struct direct_parts parts = direct_device_parts(p, device, config);
     int scalars = v[CT] * v[ST], vectors = v[KV] * register_parts(device);
     double runs = (double)p->d.n / band.images * p->p * ceil_div(p->q, band.columns);
+    /* dy's panels come from the second-level cache. */
     double body = tile_step_cycles(device, scalars, v[KV], 0.15) + 0.35 * vectors;
     if (body < 4) body = 4; /* between two multiply-adds on the same sum */
     double run = (double)band.columns * band.images * body + 15;

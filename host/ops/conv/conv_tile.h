@@ -13,8 +13,9 @@ static inline int vector_registers(const tess_device_info *device) {
     return device->native_float_vector >= 16 ? 32 : 16;
 }
 
-/* Registers for a tile's sums and one set of its vectors. A multiply-add of AVX-512 can read its scalar from memory; elsewhere
-   the scalar has a register too, and with one register too few compilers move sums about in the inner loop. */
+/* Registers for a tile's sums and one set of its vectors. A multiply-add of AVX-512 can read its scalar, or the last vector, from memory
+   where no register is left; elsewhere the scalar has a register too, and with one register too few compilers move sums about in the
+   inner loop. */
 static inline int tile_registers(const tess_device_info *device) {
     return device->native_float_vector >= 16 ? 32 : vector_registers(device) - 1;
 }
@@ -27,14 +28,14 @@ static inline int register_parts(const tess_device_info *device) {
 
 /* Cycles of one step of a tile, which loads scalars and vectors of float16 and multiplies and adds each with each: two multiply-adds
    a cycle, but of 512-bit registers a core loads hardly more than one a cycle (measured: 1.1 beside multiply-adds, broadcasts and
-   operands from memory included). The last vector is loaded for each scalar anew where no register is left for it. Other devices:
-   load cycles for each load. */
+   operands from memory included). The last vector is loaded for each scalar anew where no register is left for it
+   (kernels_cl/register_tile.clh). Other devices: load cycles for each load. */
 static inline double tile_step_cycles(const tess_device_info *device, int scalars, int vectors,
                                       double load) {
     int parts = register_parts(device);
     double products = 0.5 * scalars * vectors * parts;
     if (parts > 1) return products + load * (scalars + vectors * parts);
-    bool again = scalars * vectors + vectors + 1 > vector_registers(device) && vectors > 1;
+    bool again = scalars * vectors + vectors + 1 > vector_registers(device);
     double loads = 0.9 * (scalars + vectors + (again ? scalars - 1 : 0));
     return loads > products ? loads : products;
 }

@@ -80,8 +80,8 @@ static int block_tiles(const struct conv_config *config) {
     return config->value[WT] * config->value[TB];
 }
 
-/* Floats between two rows of V or M of width floats: an odd number of cache lines, so that rows read side by side
-   do not share the sets of a cache. */
+/* Floats of a tile in a position of V, and between two rows of M, of width floats: an odd number of cache lines, so that rows of M that
+   are read side by side, and positions, do not all share the sets of a cache. */
 static int row_floats(int width) {
     return (ceil_div(width, LANES) | 1) * LANES;
 }
@@ -234,7 +234,7 @@ static double error_growth(const struct conv_problem *p, const struct conv_confi
 
 /* ---------------------------------------------------------------- prediction */
 
-/* Cycles of the innermost loop's body, as in conv_direct.c. */
+/* Cycles of the innermost loop's body: two multiply-adds a cycle, what loads take of that, and the way of the weights. */
 static double body_cycles(const tess_device_info *device, const struct conv_config *config) {
     int parts = vector_parts(device), wt = config->value[WT], kv = config->value[KV];
     double cycles = 0.5 * wt * kv * parts + 0.25 * (wt + kv * parts) + kv * parts;
